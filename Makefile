@@ -1,0 +1,30 @@
+# One command for each habit. What CI runs, a person runs with `make test`.
+
+# Two at a time: some dependencies compile large C sources, and small machines run out of memory first.
+export CARGO_BUILD_JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help bootstrap run test bench fmt lint
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+bootstrap: ## install what is missing (Debian packages)
+	@scripts/bootstrap
+
+run: bootstrap ## build and start the product; ARGS="…" goes to `paliadin serve`
+	cargo run -- serve $(ARGS)
+
+lint: ## formatting and lints
+	cargo fmt --check
+	cargo clippy --all-targets --features faults -- -D warnings
+
+test: bootstrap lint ## every check and every test
+	cargo test --features faults --lib --tests
+
+bench: bootstrap ## floors and the rows measured against them, into target/bench.md; ARGS=--floors-only
+	cargo bench --bench engine -- $(ARGS)
+
+fmt: ## format the code
+	cargo fmt

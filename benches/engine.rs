@@ -1,0 +1,165 @@
+//! `make bench`: rows of the performance table, each against its floor, sample by sample in turns.
+//!
+//! Arguments: `--floors-only`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
+
+mod floors;
+mod measure;
+mod report;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use floors::commit::Commit;
+use floors::inotify_to_socket::InotifyToSocket;
+use floors::paste_to_pane::PasteToPane;
+use floors::turn_chain::TurnChain;
+use measure::{Measured, Outcome};
+use report::{Percentile, Report, Samples};
+use rows::{AnswerToEnd, PostToPane, WholeTurn};
+
+/// Samples of each floor and each row; the 99th percentile is then the third worst.
+const SAMPLES: usize = 200;
+/// Samples before the first that counts.
+const WARM_UP: usize = 20;
+/// Rest before each sample, in which the one before runs dry: write-back of its commits, removal of its files.
+const REST: Duration = Duration::from_millis(20);
+
+/// One row of the table.
+struct Row {
+    number: u8,
+    metric: &'static str,
+    floor_name: &'static str,
+    /// At which percentile the ratio counts.
+    at: Percentile,
+    /// The ratio may be this large.
+    goal: f64,
+    floor: Box<dyn Measured>,
+    row: Option<Box<dyn Measured>>,
+}
+
+struct Options {
+    floors_only: bool,
+    samples: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match floors::receiver::run(&arguments) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => return failed(error.as_ref()),
+    }
+    match options(&arguments).and_then(|options| bench(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {
+    eprintln!("bench: {error}");
+    ExitCode::FAILURE
+}
+
+fn options(arguments: &[String]) -> Outcome<Options> {
+    let mut options = Options { floors_only: false, samples: SAMPLES };
+    let mut words = arguments.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            // Cargo's own.
+            "--bench" => {}
+            "--floors-only" => options.floors_only = true,
+            "--samples" => options.samples = words.next().unwrap_or_default().parse()?,
+            other => return Err(format!("unknown argument {other:?}; --floors-only, --samples N").into()),
+        }
+    }
+    if options.samples == 0 {
+        return Err("--samples must be at least 1".into());
+    }
+    Ok(options)
+}
+
+fn bench(options: &Options) -> Outcome<()> {
+    // Beside the build, because /tmp is memory on many machines, and a commit there costs nothing.
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(scratch)?;
+    let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(scratch)?;
+    let mut report = Report::new(directory.path(), options.samples, WARM_UP);
+
+    let mut bare = Commit::open(&fresh(directory.path(), "commit")?)?;
+    let mut commits = Samples::default();
+    for index in 0..WARM_UP + options.samples {
+        let sample = take(&mut bare)?;
+        if index >= WARM_UP {
+            commits.push(sample);
+        }
+    }
+    report.bare_commit(commits);
+
+    for start in [row_1, row_2, row_3] {
+        let mut row = start(directory.path(), !options.floors_only)?;
+        let (mut floor, mut product) = (Samples::default(), Samples::default());
+        for index in 0..WARM_UP + options.samples {
+            let below = take(row.floor.as_mut())?;
+            let above = row.row.as_mut().map(|row| take(row.as_mut())).transpose()?;
+            if index >= WARM_UP {
+                floor.push(below);
+                above.into_iter().for_each(|sample| product.push(sample));
+            }
+        }
+        report.row(&row, floor, product);
+    }
+    let target = scratch.parent().unwrap_or(scratch);
+    report.publish(&target.join("bench.md"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a rest between samples; nothing is waited for")]
+fn take(measured: &mut dyn Measured) -> Outcome<Duration> {
+    measured.prepare()?;
+    std::thread::sleep(REST);
+    measured.sample()
+}
+
+/// A new directory in the scratch directory.
+fn fresh(scratch: &Path, name: &str) -> Outcome<PathBuf> {
+    let directory = scratch.join(name);
+    std::fs::create_dir(&directory)?;
+    Ok(directory)
+}
+
+fn row_1(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        number: 1,
+        metric: "answer file renamed → client holds `end`",
+        floor_name: "inotify, one commit, one loopback write",
+        at: Percentile::P99,
+        goal: 3.0,
+        floor: Box::new(InotifyToSocket::open(&fresh(scratch, "floor-1")?)?),
+        row: if with_product { Some(Box::new(AnswerToEnd::open(&fresh(scratch, "row-1")?)?)) } else { None },
+    })
+}
+
+fn row_2(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        number: 2,
+        metric: "`POST` sent → message in the pane",
+        floor_name: "two commits, control-mode paste",
+        at: Percentile::P50,
+        goal: 3.0,
+        floor: Box::new(PasteToPane::open(&fresh(scratch, "floor-2")?)?),
+        row: if with_product { Some(Box::new(PostToPane::open(&fresh(scratch, "row-2")?)?)) } else { None },
+    })
+}
+
+fn row_3(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        number: 3,
+        metric: "whole turn, instant agent: `POST` sent → client holds `end`",
+        floor_name: "two commits, paste, answer by rename, inotify, one commit, one loopback write",
+        at: Percentile::P50,
+        goal: 3.0,
+        floor: Box::new(TurnChain::open(&fresh(scratch, "floor-3")?)?),
+        row: if with_product { Some(Box::new(WholeTurn::open(&fresh(scratch, "row-3")?)?)) } else { None },
+    })
+}

@@ -1,0 +1,9 @@
+//! The floors: the least that the steps of a turn cost on this machine, with the same packages, the same kernel
+//! interfaces and the same guarantees as the product, and nothing else. They use nothing of the library.
+
+pub mod commit;
+pub mod inotify_to_socket;
+pub mod loopback;
+pub mod paste_to_pane;
+pub mod receiver;
+pub mod turn_chain;

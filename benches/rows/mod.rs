@@ -1,0 +1,127 @@
+//! The rows: the product itself, as a process of its own, seen from outside.
+
+mod client;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::floors::receiver::{AGENT, READY};
+use crate::measure::{Measured, Outcome, Tail, monotonic_ns};
+use client::{Client, Stream};
+use server::Server;
+
+/// What the instant agent is told.
+const QUESTION: &str = "!echo x";
+
+/// Row 1. The agent in the pane confirms each turn and leaves the answer to this process.
+pub struct AnswerToEnd {
+    directory: PathBuf,
+    client: Client,
+    typed: Tail,
+    /// The session's `out/`; known once its agent has started.
+    out: Option<PathBuf>,
+    waiting: Option<(String, Stream)>,
+    _server: Server,
+}
+
+impl AnswerToEnd {
+    /// Starts a product with its state in `directory`, which exists and is empty.
+    pub fn open(directory: &Path) -> Outcome<Self> {
+        let log = directory.join("log").join("typed");
+        let typed = Tail::open(&log)?;
+        let profiles = directory.join("profiles");
+        std::fs::create_dir(&profiles)?;
+        let own = std::env::current_exe()?;
+        // A JSON string without control characters is a TOML string, too.
+        let command = serde_json::to_string(&[own.as_os_str().to_str(), Some(AGENT), log.to_str()])?;
+        let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n");
+        std::fs::write(profiles.join("steered.toml"), profile)?;
+        let settings =
+            [("PALIADIN_PROFILE", Path::new("steered")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
+        let server = Server::start(directory, &settings)?;
+        let client = server.client()?;
+        Ok(Self { directory: directory.to_owned(), client, typed, out: None, waiting: None, _server: server })
+    }
+}
+
+impl Measured for AnswerToEnd {
+    fn prepare(&mut self) -> Outcome<()> {
+        let turn = self.client.ask("The answer comes by file.")?;
+        let mut stream = self.client.stream(&turn)?;
+        if self.out.is_none() {
+            let ready = self.typed.line_with(READY)?;
+            let spool = ready.trim_end().split_once(READY).ok_or("the agent's first line names its spool")?.1;
+            self.out = Some(Path::new(spool.trim_start()).join("out"));
+        }
+        self.typed.line_with(&turn.turn_id)?;
+        stream.until("meta")?;
+        std::fs::write(self.directory.join("beside"), "x")?;
+        self.waiting = Some((turn.turn_id, stream));
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Outcome<Duration> {
+        let (Some((turn_id, mut stream)), Some(out)) = (self.waiting.take(), &self.out) else {
+            return Err("no turn was prepared".into());
+        };
+        let start = Instant::now();
+        std::fs::rename(self.directory.join("beside"), out.join(format!("{turn_id}.txt")))?;
+        stream.until("end")?;
+        Ok(start.elapsed())
+    }
+}
+
+/// Row 2. The demo agent takes down when it had the message.
+pub struct PostToPane {
+    client: Client,
+    typed: Tail,
+    _server: Server,
+}
+
+impl PostToPane {
+    /// Starts a product with its state in `directory`, which exists and is empty.
+    pub fn open(directory: &Path) -> Outcome<Self> {
+        let log = directory.join("log").join("typed");
+        let typed = Tail::open(&log)?;
+        let settings = [("PALIADIN_PROFILE", Path::new("demo")), ("PALIADIN_AGENT__TYPED_LOG", log.as_path())];
+        let server = Server::start(directory, &settings)?;
+        Ok(Self { client: server.client()?, typed, _server: server })
+    }
+}
+
+impl Measured for PostToPane {
+    fn sample(&mut self) -> Outcome<Duration> {
+        let start = monotonic_ns();
+        let turn = self.client.ask(QUESTION)?;
+        let line = self.typed.line_with(&turn.turn_id)?;
+        // The next question comes after this answer.
+        self.client.stream(&turn)?.until("end")?;
+        let typed: serde_json::Value = serde_json::from_str(&line)?;
+        let at = typed["mono_ns"].as_u64().ok_or("the typed log has no mono_ns")?;
+        Ok(Duration::from_nanos(at.saturating_sub(start)))
+    }
+}
+
+/// Row 3.
+pub struct WholeTurn {
+    client: Client,
+    _server: Server,
+}
+
+impl WholeTurn {
+    /// Starts a product with its state in `directory`, which exists and is empty.
+    pub fn open(directory: &Path) -> Outcome<Self> {
+        let server = Server::start(directory, &[("PALIADIN_PROFILE", Path::new("demo"))])?;
+        Ok(Self { client: server.client()?, _server: server })
+    }
+}
+
+impl Measured for WholeTurn {
+    fn sample(&mut self) -> Outcome<Duration> {
+        let start = Instant::now();
+        let turn = self.client.ask(QUESTION)?;
+        self.client.stream(&turn)?.until("end")?;
+        Ok(start.elapsed())
+    }
+}
