@@ -1,0 +1,68 @@
+//! How a turn is ended: the row and the events that tell it become durable together, and only then is the end shown.
+
+use super::wiring::Wiring;
+use crate::store::{Finish, Turn, Write, Written};
+use crate::streams::{Streams, TurnLog, follow};
+use crate::turn::{ErrorCode, Event, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
+
+/// The end of a turn, with the event that will tell it.
+pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog) -> Finish {
+    let at = Timestamp::now();
+    let (kind, data) = match &outcome {
+        Outcome::Done(answer) => {
+            let mut row = turn.clone();
+            row.state = TurnState::Done;
+            row.used_tools.clone_from(&answer.trailer.used_tools);
+            row.rows_seen.clone_from(&answer.trailer.rows_seen);
+            row.classifier_tag.clone_from(&answer.trailer.classifier_tag);
+            row.chip_count = i64::from(answer.chip_count);
+            row.duration_ms = Some(at.millis_since(turn.queued_at));
+            (EventKind::End, follow::end_data(&row, streamed))
+        }
+        Outcome::Failed { code, message, .. } => (EventKind::Error, error_data(*code, message)),
+        Outcome::Cancelled { .. } => {
+            (EventKind::Error, error_data(ErrorCode::Cancelled, "the turn was cancelled by its user"))
+        }
+    };
+    Finish { turn_id: turn.turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)] }
+}
+
+/// Makes the end durable, however long the store takes. The event to show, or `None` where someone else ended the turn
+/// before.
+pub async fn record(wiring: Wiring, finish: Finish) -> Option<Event> {
+    let turn_id = finish.turn_id;
+    let ending = finish.events.last().cloned()?;
+    match wiring.recorder.write_until_durable(Write::FinishTurn(Box::new(finish))).await {
+        Ok(Written::Turn(Some(turn))) => {
+            tracing::info!(%turn_id, state = %turn.state, code = ?turn.error_code, duration_ms = turn.duration_ms, "turn ended");
+            Some(ending)
+        }
+        // Refused because it was made already, by a try whose reply was lost?
+        Ok(_) if wiring.store.has_event(turn_id, ending.id).await.unwrap_or(false) => Some(ending),
+        other => {
+            tracing::warn!(%turn_id, ?other, "the end of the turn was not recorded: it had ended before");
+            None
+        }
+    }
+}
+
+/// Shows the end to whoever follows the turn; who comes later reads the store.
+pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
+    if let (Some(log), Some(event)) = (streams.get(turn_id), ending) {
+        log.publish(&[event]);
+    }
+    streams.close(turn_id);
+}
+
+/// Ends a turn that has no runner (any more), from record to telling.
+pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, code: ErrorCode, message: &str) {
+    let log = wiring.streams.get(turn.turn_id).unwrap_or_default();
+    if turn.state == TurnState::Running {
+        log.begin_epoch(epoch);
+    }
+    let partial = Some(log.text()).filter(|text| !text.is_empty());
+    let outcome = Outcome::Failed { code, message: message.to_owned(), partial };
+    let finish = finish(&turn, epoch, outcome, false, &log);
+    let ending = record(wiring.clone(), finish).await;
+    tell(&wiring.streams, turn.turn_id, ending);
+}

@@ -1,0 +1,25 @@
+//! The actors: who runs, who restarts whom, and what everyone does right now.
+//!
+//! ```text
+//! root
+//! ├── recorder            group-commits every write to the store
+//! └── sessions            directory and supervisor of the agent sessions
+//!     └── session:<name>  one turn at a time, first come first served
+//!         ├── pane        keeps the agent's process
+//!         └── turn:<id>   runs one turn against the backend
+//! ```
+
+pub mod address;
+mod closing;
+pub mod observe;
+mod pane;
+pub mod recorder;
+pub mod root;
+mod session;
+pub mod sessions;
+pub mod supervise;
+mod turn;
+mod wiring;
+
+pub use address::Address;
+pub use wiring::{Limits, Wiring};

@@ -1,0 +1,183 @@
+//! `pane`: keeps the agent of one session. It starts the agent when a turn needs it, and tells when it is gone.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+
+use super::address::Address;
+use super::session::SessionMsg;
+use crate::backend::{Agent, Backend, BackendError};
+use crate::turn::{ErrorCode, TurnId};
+
+/// What an `Open` is answered.
+pub type Opened = Result<Arc<dyn Agent>, BackendError>;
+
+/// A message to the pane's keeper.
+pub enum PaneMsg {
+    /// The agent, started if it is not there.
+    Open(oneshot::Sender<Opened>),
+    /// What became of a start.
+    Started(Opened),
+    /// The agent's process is gone.
+    Exited {
+        /// Which incarnation.
+        place: String,
+        /// For people.
+        reason: String,
+    },
+    /// Make sure that the agent does not work on this turn any more; at worst by ending it. Answered when it is so.
+    Quiesce(TurnId, oneshot::Sender<()>),
+    /// End the agent. Answered when its process is gone.
+    Close(oneshot::Sender<Result<(), BackendError>>),
+}
+
+/// What the keeper is given.
+pub struct PaneActor {
+    /// Where agents live.
+    pub backend: Arc<dyn Backend>,
+    /// The agent session's name.
+    pub name: String,
+    /// Its own address.
+    pub address: Address<PaneMsg>,
+    /// Its supervisor.
+    pub session: Address<SessionMsg>,
+}
+
+/// The agent, and who waits for it.
+#[derive(Default)]
+pub struct PaneState {
+    agent: Option<Arc<dyn Agent>>,
+    starting: bool,
+    waiting: Vec<oneshot::Sender<Opened>>,
+    /// Asked to end while it was still starting.
+    closing: Vec<oneshot::Sender<Result<(), BackendError>>>,
+}
+
+impl Actor for PaneActor {
+    type Msg = PaneMsg;
+    type State = PaneState;
+    type Arguments = ();
+
+    async fn pre_start(&self, _myself: ActorRef<PaneMsg>, (): ()) -> Result<PaneState, ActorProcessingErr> {
+        self.address.gauge().note("no agent yet");
+        Ok(PaneState::default())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<PaneMsg>,
+        message: PaneMsg,
+        state: &mut PaneState,
+    ) -> Result<(), ActorProcessingErr> {
+        self.address.gauge().handled();
+        match message {
+            PaneMsg::Open(reply) => self.open(state, reply),
+            PaneMsg::Started(opened) => self.started(state, opened),
+            PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
+            PaneMsg::Quiesce(turn, reply) => Self::quiesce(state, turn, reply),
+            PaneMsg::Close(reply) => Self::close(state, reply),
+        }
+        Ok(())
+    }
+}
+
+impl PaneActor {
+    fn open(&self, state: &mut PaneState, reply: oneshot::Sender<Opened>) {
+        if let Some(agent) = state.agent.as_ref().filter(|agent| agent.exit().borrow().is_none()) {
+            let _ = reply.send(Ok(agent.clone()));
+            return;
+        }
+        state.waiting.push(reply);
+        if !state.starting {
+            state.starting = true;
+            self.address.gauge().note("starting the agent");
+            let (backend, name) = (self.backend.clone(), self.name.clone());
+            self.address.pipe(async move { backend.open(&name).await }, PaneMsg::Started);
+        }
+    }
+
+    fn started(&self, state: &mut PaneState, mut opened: Opened) {
+        state.starting = false;
+        if !state.closing.is_empty() {
+            if let Ok(agent) = opened {
+                let closing = std::mem::take(&mut state.closing);
+                tokio::spawn(async move {
+                    let closed = agent.close().await;
+                    for reply in closing {
+                        let _ = reply.send(closed.clone());
+                    }
+                });
+            }
+            for reply in state.closing.drain(..) {
+                let _ = reply.send(Ok(()));
+            }
+            opened = Err(BackendError::new(ErrorCode::SessionReset, "the agent session was reset"));
+        }
+        match &opened {
+            Ok(agent) => self.keep(state, agent.clone()),
+            Err(error) => {
+                tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "no agent");
+                self.address.gauge().note(format!("no agent: {}", error.code));
+                let _ = self.session.send(SessionMsg::AgentChanged { reason: error.to_string(), alive: false });
+            }
+        }
+        for reply in state.waiting.drain(..) {
+            let _ = reply.send(opened.clone());
+        }
+    }
+
+    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>) {
+        tracing::info!(session = %self.name, place = agent.place(), "agent ready");
+        self.address.gauge().note(format!("agent at {}", agent.place()));
+        let place = agent.place().to_owned();
+        let mut exit = agent.exit();
+        let reason = async move {
+            let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+            exit.map_or_else(|| "ended".to_owned(), |exit| exit.reason)
+        };
+        self.address.pipe(reason, move |reason| PaneMsg::Exited { place, reason });
+        state.agent = Some(agent);
+        let _ = self.session.send(SessionMsg::AgentChanged { reason: "agent ready".to_owned(), alive: true });
+    }
+
+    fn exited(&self, state: &mut PaneState, place: &str, reason: &str) {
+        if state.agent.as_ref().is_some_and(|agent| agent.place() == place) {
+            tracing::info!(session = %self.name, place, reason, "agent gone");
+            self.address.gauge().note(format!("agent gone: {reason}"));
+            state.agent = None;
+            let reason = format!("the agent {reason}");
+            let _ = self.session.send(SessionMsg::AgentChanged { reason, alive: false });
+        }
+    }
+
+    fn quiesce(state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+        let agent = state.agent.clone();
+        tokio::spawn(async move {
+            if let Some(agent) = agent.filter(|agent| agent.exit().borrow().is_none())
+                && let Err(error) = agent.interrupt(turn).await
+            {
+                tracing::warn!(%turn, %error, "the agent did not stop; ending it");
+                if let Err(error) = agent.close().await {
+                    tracing::error!(%turn, %error, "the agent cannot be ended");
+                }
+            }
+            let _ = reply.send(());
+        });
+    }
+
+    fn close(state: &mut PaneState, reply: oneshot::Sender<Result<(), BackendError>>) {
+        if state.starting {
+            state.closing.push(reply);
+            return;
+        }
+        let agent = state.agent.clone();
+        tokio::spawn(async move {
+            let closed = match agent {
+                Some(agent) => agent.close().await,
+                None => Ok(()),
+            };
+            let _ = reply.send(closed);
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! `sessions`: the directory of the agent sessions, and their supervisor.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+
+use super::address::Address;
+use super::closing;
+pub use super::session::{Question, Report, SubmitError, Submitted};
+use super::session::{SessionActor, SessionMsg};
+use super::supervise::{ChildSpec, Children, Verdict};
+use super::wiring::Wiring;
+use crate::backend::BackendError;
+use crate::store::{AgentSession, StoreError, Turn, Write, Written};
+use crate::turn::{ErrorCode, EventId, Timestamp, TurnState, UserId};
+
+/// How long an owner may go without renewing its lease before another node may take the session.
+const LEASE: Duration = Duration::from_secs(60);
+/// Events of a queued turn that are restored: one for each change of its position.
+const MAX_RESTORED: u32 = 10_000;
+
+/// Whom an agent session serves: a user and a persona.
+pub type Key = (UserId, String);
+
+/// A message to the directory.
+pub enum SessionsMsg {
+    /// Accept this turn, in whichever agent session serves its user.
+    Submit(Box<Question>, oneshot::Sender<Submitted>),
+    /// A session's row was taken under a new epoch, or could not be.
+    Taken(Key, Result<AgentSession, StoreError>),
+    /// End the agent and every open turn of this user.
+    Reset(Key, oneshot::Sender<Result<(), BackendError>>),
+    /// What does this user's session do? `None` where it has not been needed yet.
+    Report(Key, oneshot::Sender<Option<Report>>),
+    /// The backoff of a session is over.
+    Restart(Key),
+}
+
+/// The directory.
+pub struct SessionsActor {
+    /// Handles.
+    pub wiring: Wiring,
+    /// Its own address.
+    pub address: Address<SessionsMsg>,
+}
+
+/// Who is where.
+#[derive(Default)]
+pub struct Directory {
+    entries: HashMap<Key, Entry>,
+    children: Children<Key>,
+}
+
+enum Entry {
+    /// Its row is being taken, or its backoff runs; messages wait.
+    Opening(Vec<SessionMsg>),
+    /// It is there.
+    Live(Address<SessionMsg>),
+    /// It failed too often.
+    Failed,
+}
+
+impl Actor for SessionsActor {
+    type Msg = SessionsMsg;
+    type State = Directory;
+    type Arguments = ();
+
+    /// Looks after the turns that an earlier incarnation, or process, left open: before anyone can ask for them.
+    async fn pre_start(&self, myself: ActorRef<SessionsMsg>, (): ()) -> Result<Directory, ActorProcessingErr> {
+        let mut directory = Directory::default();
+        let open = self.wiring.store.open_turns().await?;
+        let mut left: HashMap<Key, Vec<Turn>> = HashMap::new();
+        for turn in open {
+            left.entry((turn.user_id, turn.persona.clone())).or_default().push(turn);
+        }
+        for (key, turns) in left {
+            for turn in turns.iter().filter(|turn| turn.state == TurnState::Queued) {
+                let events = self.wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
+                self.wiring.streams.restore(turn.turn_id, &events);
+            }
+            let row = take(self.wiring.clone(), key.clone()).await?;
+            self.start_session(&myself, &mut directory, key, row).await?;
+        }
+        Ok(directory)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SessionsMsg>,
+        message: SessionsMsg,
+        directory: &mut Directory,
+    ) -> Result<(), ActorProcessingErr> {
+        self.address.gauge().handled();
+        match message {
+            SessionsMsg::Submit(question, reply) => {
+                let key = (question.user_id, question.persona.clone());
+                if matches!(directory.entries.get(&key), Some(Entry::Failed)) {
+                    let _ = reply.send(Err(SubmitError::Failed));
+                } else {
+                    self.forward(directory, key, SessionMsg::Submit(question, reply));
+                }
+            }
+            SessionsMsg::Taken(key, Ok(row)) => self.start_session(&myself, directory, key, row).await?,
+            SessionsMsg::Taken(key, Err(error)) => Self::cannot_open(directory, &key, &error),
+            SessionsMsg::Reset(key, reply) => {
+                if matches!(directory.entries.get(&key), Some(Entry::Failed)) {
+                    directory.entries.remove(&key);
+                }
+                self.forward(directory, key, SessionMsg::Reset(reply));
+            }
+            SessionsMsg::Report(key, reply) => Self::report(directory, &key, reply),
+            SessionsMsg::Restart(key) => self.open(key),
+        }
+        self.address.gauge().note(format!("{} sessions", directory.entries.len()));
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<SessionsMsg>,
+        event: SupervisionEvent,
+        directory: &mut Directory,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some((key, end, verdict)) = directory.children.ended(&event) else { return Ok(()) };
+        tracing::error!(user = %key.0, ?end, ?verdict, "agent session ended");
+        match verdict {
+            Verdict::RestartAfter(wait) => {
+                directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
+                self.address.pipe(tokio::time::sleep(wait), |()| SessionsMsg::Restart(key));
+            }
+            Verdict::GiveUp => drop(directory.entries.insert(key, Entry::Failed)),
+            Verdict::Forget => drop(directory.entries.remove(&key)),
+        }
+        Ok(())
+    }
+}
+
+impl SessionsActor {
+    fn forward(&self, directory: &mut Directory, key: Key, message: SessionMsg) {
+        match directory.entries.get_mut(&key) {
+            // A message to a session that just ended is lost with its mailbox: the asker's reply channel says so.
+            Some(Entry::Live(session)) => drop(session.send(message)),
+            Some(Entry::Opening(waiting)) => waiting.push(message),
+            Some(Entry::Failed) => {}
+            None => {
+                directory.entries.insert(key.clone(), Entry::Opening(vec![message]));
+                self.open(key);
+            }
+        }
+    }
+
+    fn open(&self, key: Key) {
+        let taking = take(self.wiring.clone(), key.clone());
+        self.address.pipe(taking, |row| SessionsMsg::Taken(key, row));
+    }
+
+    async fn start_session(
+        &self,
+        myself: &ActorRef<SessionsMsg>,
+        directory: &mut Directory,
+        key: Key,
+        row: AgentSession,
+    ) -> Result<(), ActorProcessingErr> {
+        let known = directory.children.gauge(&key);
+        let path = format!("{}/session:{}", self.address.gauge().path(), row.name);
+        let gauge = known.unwrap_or_else(|| self.wiring.registry.enter(&path, "session"));
+        let address = Address::new(gauge);
+        let session = SessionActor { wiring: self.wiring.clone(), address: address.clone(), row };
+        match Actor::spawn_linked(None, session, (), myself.get_cell()).await {
+            Ok((actor, _)) => {
+                directory.children.started(key.clone(), ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
+                address.bind(actor);
+                let before = directory.entries.insert(key, Entry::Live(address.clone()));
+                if let Some(Entry::Opening(waiting)) = before {
+                    for message in waiting {
+                        let _ = address.send(message);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(user = %key.0, %error, "agent session did not start");
+                directory.entries.insert(key, Entry::Failed);
+            }
+        }
+        Ok(())
+    }
+
+    fn cannot_open(directory: &mut Directory, key: &Key, error: &StoreError) {
+        tracing::error!(user = %key.0, %error, "agent session cannot be opened");
+        let Some(Entry::Opening(waiting)) = directory.entries.remove(key) else { return };
+        for message in waiting {
+            match message {
+                SessionMsg::Submit(_, reply) => drop(reply.send(Err(error.clone().into()))),
+                SessionMsg::Reset(reply) => {
+                    drop(reply.send(Err(BackendError::new(ErrorCode::StoreUnavailable, error.to_string()))));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn report(directory: &Directory, key: &Key, reply: oneshot::Sender<Option<Report>>) {
+        match directory.entries.get(key) {
+            Some(Entry::Live(session)) => {
+                let session = session.clone();
+                tokio::spawn(async move {
+                    let report = session.ask(SessionMsg::Report).await.ok();
+                    let _ = reply.send(report);
+                });
+            }
+            _ => drop(reply.send(None)),
+        }
+    }
+}
+
+/// Makes this process the owner of a user's agent session, under the next epoch, and ends what an earlier incarnation
+/// left running: nothing can be known of it.
+async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, StoreError> {
+    let row = match wiring.store.agent_session(user_id, &persona).await? {
+        Some(row) => row,
+        None => {
+            let prefix = wiring.limits.session_prefix.clone();
+            let backend = wiring.backend.name().to_owned();
+            agent_session(wiring.recorder.write(Write::OpenAgentSession { prefix, user_id, persona, backend }).await?)?
+        }
+    };
+    let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
+    let take = Write::TakeAgentSession { name: row.name, node: wiring.node.to_string(), lease_until };
+    let row = agent_session(wiring.recorder.write(take).await?)?;
+    let left = wiring.store.open_turns().await?;
+    for turn in left.into_iter().filter(|turn| turn.state == TurnState::Running && turn.agent_session == row.name) {
+        let message = "the server was restarted while the agent was at work; the agent may have seen the message";
+        closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::Uncertain, message).await;
+    }
+    Ok(row)
+}
+
+fn agent_session(written: Written) -> Result<AgentSession, StoreError> {
+    match written {
+        Written::AgentSession(row) => Ok(*row),
+        other => Err(StoreError::Corrupt(format!("unexpected answer {other:?}"))),
+    }
+}

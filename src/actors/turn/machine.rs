@@ -1,0 +1,305 @@
+//! The turn as a pure state machine: `(state, input) -> (state, effects)`. No I/O, no clock; the actor beside it
+//! performs the effects.
+
+use serde_json::{Value, json};
+
+use crate::agent::answer;
+use crate::backend::AgentEvent;
+use crate::turn::{ErrorCode, EventKind, Outcome};
+
+/// Where the run of a turn stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// The agent is being made ready; nothing is known of the turn outside its row.
+    Preparing,
+    /// The intent to type is on its way to the store.
+    Claiming,
+    /// The backend has it; whether the agent does is not known yet.
+    Delivering,
+    /// The agent has it.
+    Answering,
+    /// The end is on its way to the store.
+    Finishing,
+    /// The end is durable, or the turn is not ours.
+    Over,
+}
+
+/// What happens to a turn.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// The agent is ready at this place.
+    Ready(String),
+    /// There is no agent.
+    NotReady(ErrorCode, String),
+    /// The intent is durable.
+    Claimed,
+    /// The row was not queued any more.
+    ClaimLost,
+    /// The backend reports.
+    Agent(AgentEvent),
+    /// The backend stopped reporting without a final event.
+    Vanished,
+    /// Someone ends the turn: with `cancelled` by its user, else it fails with this code.
+    End(ErrorCode, String),
+    /// The end is durable.
+    Recorded,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Commit the intent to type at this place.
+    Claim(String),
+    /// Hand the turn to the backend.
+    Deliver,
+    /// Record and tell that the agent has the turn.
+    Start,
+    /// Show and record an event.
+    Emit(EventKind, Value),
+    /// The agent does something, or nothing special any more.
+    Activity(Option<String>),
+    /// The agent waits for a person.
+    Attention,
+    /// Take no more from the backend.
+    Detach,
+    /// Commit the end. Where `streamed`, the answer was shown piece by piece.
+    Finish {
+        /// How it ended.
+        outcome: Outcome,
+        /// What `end` tells.
+        streamed: bool,
+    },
+    /// Show the final event, and stop.
+    Close,
+    /// Stop; someone else looks after the row.
+    Abandon,
+}
+
+/// The state.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Machine {
+    phase: Phase,
+    /// The answer's body as far as it was shown.
+    shown: String,
+    /// The backend was asked to deliver the turn.
+    delivered: bool,
+    /// The turn has a complete answer, or the agent is known to be idle or gone.
+    settled: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { phase: Phase::Preparing, shown: String::new(), delivered: false, settled: false }
+    }
+}
+
+impl Machine {
+    /// The agent may still work on the turn although it is over.
+    pub fn leaves_agent_busy(&self) -> bool {
+        self.delivered && !self.settled
+    }
+
+    /// Takes one step.
+    #[must_use]
+    pub fn step(self, input: Input) -> (Self, Vec<Effect>) {
+        match (self.phase, input) {
+            (Phase::Preparing, Input::Ready(place)) => (self.enter(Phase::Claiming), vec![Effect::Claim(place)]),
+            (Phase::Preparing, Input::NotReady(code, message)) => self.fail(code, message),
+            (Phase::Claiming, Input::Claimed) => {
+                (Self { delivered: true, ..self.enter(Phase::Delivering) }, vec![Effect::Deliver])
+            }
+            (Phase::Claiming, Input::ClaimLost) => (self.enter(Phase::Over), vec![Effect::Abandon]),
+            (Phase::Delivering, Input::Agent(AgentEvent::Started)) => {
+                (self.enter(Phase::Answering), vec![Effect::Start])
+            }
+            (Phase::Delivering | Phase::Answering, Input::Agent(event)) => self.hear(event),
+            (Phase::Delivering | Phase::Answering, Input::Vanished) => {
+                self.fail(ErrorCode::UpstreamError, "the backend stopped reporting".to_owned())
+            }
+            (Phase::Preparing | Phase::Claiming | Phase::Delivering | Phase::Answering, Input::End(code, message)) => {
+                self.fail(code, message)
+            }
+            (Phase::Finishing, Input::Recorded) => (self.enter(Phase::Over), vec![Effect::Close]),
+            // Late news of something that is decided already.
+            (_, _) => (self, Vec::new()),
+        }
+    }
+
+    fn enter(self, phase: Phase) -> Self {
+        Self { phase, ..self }
+    }
+
+    fn hear(mut self, event: AgentEvent) -> (Self, Vec<Effect>) {
+        match event {
+            AgentEvent::Started | AgentEvent::Heartbeat => (self, Vec::new()),
+            AgentEvent::Delta(delta) => {
+                self.shown.push_str(&delta);
+                let data = json!({ "delta": delta, "streamed": true });
+                (self, vec![Effect::Emit(EventKind::Content, data)])
+            }
+            AgentEvent::Activity(activity) => (self, vec![Effect::Activity(activity)]),
+            AgentEvent::Attention { kind, prompt, options } => {
+                let data = json!({ "kind": kind, "prompt": prompt, "options": options });
+                (self, vec![Effect::Attention, Effect::Emit(EventKind::Attention, data)])
+            }
+            AgentEvent::Done(text) => self.answer(&text),
+            AgentEvent::Error { code, message } => {
+                self.settled = code == ErrorCode::AgentDied;
+                self.fail(code, message)
+            }
+        }
+    }
+
+    /// Whatever was shown, what the client holds at the end is the body.
+    fn answer(mut self, text: &str) -> (Self, Vec<Effect>) {
+        let answer = answer::read(text);
+        let streamed = !self.shown.is_empty();
+        let last = match answer.body.strip_prefix(self.shown.as_str()) {
+            Some("") => None,
+            Some(rest) if streamed => Some((EventKind::Content, json!({ "delta": rest, "streamed": true }))),
+            Some(whole) => Some((EventKind::Content, json!({ "text": whole }))),
+            None => Some((EventKind::Resync, json!({ "text": answer.body }))),
+        };
+        self.shown.clone_from(&answer.body);
+        self.settled = true;
+        let finish = Effect::Finish { outcome: Outcome::Done(answer), streamed };
+        let effects = last.map(|(kind, data)| Effect::Emit(kind, data)).into_iter().chain([Effect::Detach, finish]);
+        (self.enter(Phase::Finishing), effects.collect())
+    }
+
+    fn fail(self, code: ErrorCode, message: String) -> (Self, Vec<Effect>) {
+        let partial = Some(self.shown.clone()).filter(|shown| !shown.is_empty());
+        let streamed = partial.is_some();
+        let outcome = match code {
+            ErrorCode::Cancelled => Outcome::Cancelled { partial },
+            code => Outcome::Failed { code, message, partial },
+        };
+        (self.enter(Phase::Finishing), vec![Effect::Detach, Effect::Finish { outcome, streamed }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(inputs: impl IntoIterator<Item = Input>) -> (Machine, Vec<Effect>) {
+        inputs.into_iter().fold((Machine::default(), Vec::new()), |(machine, mut effects), input| {
+            let (machine, more) = machine.step(input);
+            effects.extend(more);
+            (machine, effects)
+        })
+    }
+
+    /// What a client holds after these effects.
+    fn held(effects: &[Effect]) -> String {
+        effects.iter().fold(String::new(), |held, effect| match effect {
+            Effect::Emit(EventKind::Content, data) => {
+                held + data.get("delta").or(data.get("text")).and_then(Value::as_str).unwrap_or_default()
+            }
+            Effect::Emit(EventKind::Resync, data) => data["text"].as_str().unwrap_or_default().to_owned(),
+            _ => held,
+        })
+    }
+
+    fn event() -> impl Strategy<Value = AgentEvent> {
+        prop_oneof![
+            Just(AgentEvent::Started),
+            Just(AgentEvent::Heartbeat),
+            "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
+            Just(AgentEvent::Activity(Some("reading".to_owned()))),
+            Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![] }),
+            "[ab\n]{0,6}".prop_map(AgentEvent::Done),
+            Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
+        ]
+    }
+
+    fn input() -> impl Strategy<Value = Input> {
+        prop_oneof![
+            2 => Just(Input::Ready("%1".to_owned())),
+            1 => Just(Input::NotReady(ErrorCode::BootstrapFailed, "no".to_owned())),
+            2 => Just(Input::Claimed),
+            1 => Just(Input::ClaimLost),
+            8 => event().prop_map(Input::Agent),
+            1 => Just(Input::Vanished),
+            1 => Just(Input::End(ErrorCode::SessionReset, "reset".to_owned())),
+            1 => Just(Input::End(ErrorCode::Cancelled, "cancelled".to_owned())),
+            2 => Just(Input::Recorded),
+        ]
+    }
+
+    fn any_run() -> impl Strategy<Value = Vec<Input>> {
+        let prefix = prop_oneof![
+            Just(vec![]),
+            Just(vec![Input::Ready("%1".to_owned()), Input::Claimed]),
+            Just(vec![Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)]),
+        ];
+        (prefix, proptest::collection::vec(input(), 0..24)).prop_map(|(mut prefix, rest)| {
+            prefix.extend(rest);
+            prefix
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_turn_is_delivered_at_most_once_and_only_after_its_intent(inputs in any_run()) {
+            let (_, effects) = run(inputs.clone());
+            let deliveries = effects.iter().filter(|effect| **effect == Effect::Deliver).count();
+            prop_assert!(deliveries <= 1);
+            if deliveries == 1 {
+                let claimed = inputs.iter().position(|input| *input == Input::Claimed);
+                let ready = inputs.iter().position(|input| matches!(input, Input::Ready(_)));
+                prop_assert!(ready.is_some() && claimed > ready);
+            }
+        }
+
+        #[test]
+        fn a_turn_ends_once_and_nothing_is_shown_after_its_end_was_decided(inputs in any_run()) {
+            let (machine, effects) = run(inputs);
+            let finishes: Vec<usize> =
+                effects.iter().enumerate().filter(|(_, e)| matches!(e, Effect::Finish { .. })).map(|(i, _)| i).collect();
+            prop_assert!(finishes.len() <= 1);
+            if let Some(at) = finishes.first() {
+                prop_assert!(effects[at + 1..].iter().all(|effect| *effect == Effect::Close));
+                prop_assert!(matches!(machine.phase, Phase::Finishing | Phase::Over));
+            }
+            let closed = effects.iter().filter(|e| matches!(e, Effect::Close | Effect::Abandon)).count();
+            prop_assert_eq!(closed == 1, machine.phase == Phase::Over);
+        }
+
+        #[test]
+        fn what_the_client_holds_is_the_answer(inputs in any_run()) {
+            let (_, effects) = run(inputs);
+            for effect in &effects {
+                match effect {
+                    Effect::Finish { outcome: Outcome::Done(answer), .. } => prop_assert_eq!(held(&effects), answer.body.clone()),
+                    Effect::Finish { outcome: Outcome::Failed { partial, .. } | Outcome::Cancelled { partial }, .. } => {
+                        prop_assert_eq!(held(&effects), partial.clone().unwrap_or_default());
+                    }
+                    _ => {}
+                }
+            }
+        }
+
+        #[test]
+        fn every_turn_can_be_ended_at_any_time(inputs in any_run()) {
+            let end = Input::End(ErrorCode::SessionReset, "reset".to_owned());
+            let (machine, _) = run(inputs.into_iter().chain([end, Input::Recorded]));
+            prop_assert_eq!(machine.phase, Phase::Over);
+        }
+    }
+
+    #[test]
+    fn a_one_shot_answer_is_told_as_text() {
+        let inputs = [
+            Input::Ready("%1".to_owned()),
+            Input::Claimed,
+            Input::Agent(AgentEvent::Started),
+            Input::Agent(AgentEvent::Done("hello\n<!-- paliadin {} -->".to_owned())),
+        ];
+        let (machine, effects) = run(inputs);
+        assert!(effects.contains(&Effect::Emit(EventKind::Content, json!({ "text": "hello" }))));
+        assert!(!machine.leaves_agent_busy());
+    }
+}

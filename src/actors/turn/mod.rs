@@ -1,0 +1,236 @@
+//! `turn:<id>`: runs one turn against the backend, and lives as long as it.
+
+pub mod machine;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde_json::json;
+
+use self::machine::{Effect, Input, Machine};
+use super::address::Address;
+use super::closing;
+use super::pane::PaneMsg;
+use super::session::SessionMsg;
+use super::wiring::Wiring;
+use crate::backend::{Agent, AgentEvent, BackendError, Job};
+use crate::faults;
+use crate::store::{Turn, Write, Written};
+use crate::streams::TurnLog;
+use crate::turn::{ErrorCode, Event, EventKind, Timestamp, TurnState};
+
+/// A message to a turn.
+pub enum TurnMsg {
+    /// The agent is ready, or there is none.
+    Opened(Result<Arc<dyn Agent>, BackendError>),
+    /// What became of the intent: the row, if it was still queued.
+    Claimed(Option<Box<Turn>>),
+    /// The backend reports; `None` when it stopped.
+    Agent(Option<AgentEvent>),
+    /// Someone ends the turn.
+    End {
+        /// `cancelled`, or why it fails.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+    /// The end is durable, with the event that tells it.
+    Recorded(Option<Event>),
+}
+
+/// What a turn is given.
+pub struct TurnActor {
+    /// Handles.
+    pub wiring: Wiring,
+    /// Its own address.
+    pub address: Address<TurnMsg>,
+    /// Its supervisor, told when it is over.
+    pub session: Address<SessionMsg>,
+    /// Who keeps the agent.
+    pub pane: Address<PaneMsg>,
+    /// The agent session's epoch, which becomes the turn's.
+    pub epoch: i64,
+    /// Its event log.
+    pub log: Arc<TurnLog>,
+}
+
+/// How far it is.
+pub struct TurnRun {
+    machine: Machine,
+    /// The row as it was read last.
+    turn: Turn,
+    agent: Option<Arc<dyn Agent>>,
+    /// Forwards what the backend reports.
+    pump: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for TurnRun {
+    fn drop(&mut self) {
+        if let Some(pump) = self.pump.take() {
+            pump.abort();
+        }
+    }
+}
+
+impl Actor for TurnActor {
+    type Msg = TurnMsg;
+    type State = TurnRun;
+    type Arguments = Turn;
+
+    async fn pre_start(&self, _myself: ActorRef<TurnMsg>, turn: Turn) -> Result<TurnRun, ActorProcessingErr> {
+        Ok(TurnRun { machine: Machine::default(), turn, agent: None, pump: None })
+    }
+
+    async fn post_start(&self, _myself: ActorRef<TurnMsg>, _run: &mut TurnRun) -> Result<(), ActorProcessingErr> {
+        let pane = self.pane.clone();
+        let open = async move {
+            let gone = |_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper was restarted"));
+            pane.ask(PaneMsg::Open).await.unwrap_or_else(gone)
+        };
+        self.address.gauge().note("waiting for the agent to be ready");
+        self.address.pipe(open, TurnMsg::Opened);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<TurnMsg>,
+        message: TurnMsg,
+        run: &mut TurnRun,
+    ) -> Result<(), ActorProcessingErr> {
+        self.address.gauge().handled();
+        let mut ending = None;
+        let input = match message {
+            TurnMsg::Opened(Ok(agent)) => {
+                let place = agent.place().to_owned();
+                run.agent = Some(agent);
+                Input::Ready(place)
+            }
+            TurnMsg::Opened(Err(error)) => Input::NotReady(error.code, error.message),
+            TurnMsg::Claimed(Some(turn)) => {
+                run.turn = *turn;
+                Input::Claimed
+            }
+            TurnMsg::Claimed(None) => Input::ClaimLost,
+            TurnMsg::Agent(Some(event)) => Input::Agent(event),
+            TurnMsg::Agent(None) => Input::Vanished,
+            TurnMsg::End { code, message } => Input::End(code, message),
+            TurnMsg::Recorded(event) => {
+                ending = event;
+                Input::Recorded
+            }
+        };
+        let (machine, effects) = std::mem::take(&mut run.machine).step(input);
+        run.machine = machine;
+        for effect in effects {
+            self.perform(&myself, run, effect, &mut ending);
+        }
+        Ok(())
+    }
+}
+
+impl TurnActor {
+    fn perform(&self, myself: &ActorRef<TurnMsg>, run: &mut TurnRun, effect: Effect, ending: &mut Option<Event>) {
+        match effect {
+            Effect::Claim(place) => self.claim(run, place),
+            Effect::Deliver => self.deliver(run),
+            Effect::Start => self.start(run),
+            Effect::Emit(kind, data) => {
+                let event = self.log.stage(kind, data);
+                self.log.publish(std::slice::from_ref(&event));
+                self.wiring.recorder.append(run.turn.turn_id, vec![event]);
+            }
+            Effect::Activity(activity) => self.log.update_pulse(|pulse| {
+                pulse.attention = false;
+                pulse.activity = activity;
+            }),
+            Effect::Attention => self.log.update_pulse(|pulse| pulse.attention = true),
+            Effect::Detach => {
+                if let Some(pump) = run.pump.take() {
+                    pump.abort();
+                }
+            }
+            Effect::Finish { outcome, streamed } => {
+                self.address.gauge().note("recording the end");
+                let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log);
+                self.address.pipe(closing::record(self.wiring.clone(), finish), TurnMsg::Recorded);
+            }
+            Effect::Close => {
+                faults::point("turn.committed");
+                closing::tell(&self.wiring.streams, run.turn.turn_id, ending.take());
+                if let Some(agent) = &run.agent {
+                    agent.forget(run.turn.turn_id, !run.machine.leaves_agent_busy());
+                }
+                self.over(myself, run);
+            }
+            Effect::Abandon => self.over(myself, run),
+        }
+    }
+
+    fn claim(&self, run: &TurnRun, pane: String) {
+        faults::point("turn.ready");
+        self.address.gauge().note("committing the intent to type");
+        let (wiring, turn_id, epoch) = (self.wiring.clone(), run.turn.turn_id, self.epoch);
+        let write = Write::ClaimTurn { turn_id, epoch, pane, at: Timestamp::now() };
+        let claim = async move {
+            match wiring.recorder.write_until_durable(write).await {
+                Ok(Written::Turn(Some(turn))) => Some(turn),
+                // Refused because it was made already, by a try whose reply was lost? There is one runner per epoch.
+                _ => wiring
+                    .store
+                    .turn(turn_id)
+                    .await
+                    .ok()
+                    .flatten()
+                    .map(Box::new)
+                    .filter(|turn| turn.state == TurnState::Running && turn.epoch == epoch),
+            }
+        };
+        self.address.pipe(claim, TurnMsg::Claimed);
+    }
+
+    fn deliver(&self, run: &mut TurnRun) {
+        faults::point("turn.claimed");
+        self.address.gauge().note("handing the message to the agent");
+        self.log.begin_epoch(self.epoch);
+        self.log.update_pulse(|pulse| pulse.started = Some(Instant::now()));
+        let Some(agent) = run.agent.clone() else { return };
+        let job = Job {
+            turn_id: run.turn.turn_id,
+            epoch: self.epoch,
+            message: run.turn.user_message.clone(),
+            context: run.turn.context.clone(),
+        };
+        let address = self.address.clone();
+        run.pump = Some(tokio::spawn(async move {
+            let mut reports = agent.run(job);
+            while let Some(event) = reports.next().await {
+                if address.send(TurnMsg::Agent(Some(event))).is_err() {
+                    return;
+                }
+            }
+            let _ = address.send(TurnMsg::Agent(None));
+        }));
+    }
+
+    fn start(&self, run: &mut TurnRun) {
+        let now = Timestamp::now();
+        run.turn.started_at = Some(now);
+        self.address.gauge().note("the agent is answering");
+        let (turn_id, epoch) = (run.turn.turn_id, self.epoch);
+        let event = self.log.stage(EventKind::Meta, json!({ "turn_id": turn_id, "started_at": now }));
+        self.log.publish(std::slice::from_ref(&event));
+        self.wiring.recorder.append(turn_id, vec![event]);
+        self.wiring.recorder.later(Write::StartTurn { turn_id, epoch, at: now });
+        faults::point("turn.confirmed");
+    }
+
+    fn over(&self, myself: &ActorRef<TurnMsg>, run: &TurnRun) {
+        let turn_id = run.turn.turn_id;
+        let busy = run.machine.leaves_agent_busy();
+        let _ = self.session.send(SessionMsg::TurnOver { turn_id, busy });
+        myself.stop(None);
+    }
+}

@@ -1,0 +1,37 @@
+//! What every actor of an agent session is given: handles that stay the same for the life of the process.
+
+use std::sync::Arc;
+
+use super::observe::Registry;
+use super::recorder::Recorder;
+use crate::backend::Backend;
+use crate::store::SharedStore;
+use crate::streams::Streams;
+
+/// Limits that the actors keep.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Queued turns per user.
+    pub queue: u32,
+    /// First part of agent session names.
+    pub session_prefix: String,
+}
+
+/// Immutable wiring, cheap to clone.
+#[derive(Clone)]
+pub struct Wiring {
+    /// For reads.
+    pub store: SharedStore,
+    /// For writes.
+    pub recorder: Recorder,
+    /// Where agents live.
+    pub backend: Arc<dyn Backend>,
+    /// The event logs.
+    pub streams: Arc<Streams>,
+    /// Who runs.
+    pub registry: Arc<Registry>,
+    /// Limits.
+    pub limits: Limits,
+    /// This process, as an owner of agent sessions.
+    pub node: Arc<str>,
+}

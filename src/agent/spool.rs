@@ -1,0 +1,294 @@
+//! The spool: the private directory in which server and agent exchange the files of a session.
+//!
+//! What the agent wrote is not trusted. A file is opened relative to its directory, without following links and
+//! without waiting (a FIFO would block), and then has to be a regular file of the expected owner with one link and
+//! below its size limit.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::turn::TurnId;
+
+/// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
+const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
+
+/// What the server hands to the agent for one turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The message, where it is too long to be typed.
+    Message,
+    /// The page's context.
+    Context,
+}
+
+impl Input {
+    const ALL: [Input; 2] = [Input::Message, Input::Context];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Message => "message.md",
+            Self::Context => "context.json",
+        }
+    }
+}
+
+/// Why a file of the spool was not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// It is not what it must be. Nothing of it was read.
+    #[error("{name}: {problem}")]
+    Invalid {
+        /// The file's name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It is over its size limit.
+    #[error("{name}: {size} bytes; at most {limit} are read")]
+    TooLarge {
+        /// The file's name.
+        name: String,
+        /// Bytes it has.
+        size: u64,
+        /// Bytes it may have.
+        limit: u64,
+    },
+    /// The operating system refused.
+    #[error("{name}: {error}")]
+    Io {
+        /// The file's name.
+        name: String,
+        /// What it said.
+        error: String,
+    },
+}
+
+impl SpoolError {
+    fn io(name: &str, error: impl std::fmt::Display) -> Self {
+        Self::Io { name: name.to_owned(), error: error.to_string() }
+    }
+}
+
+/// Bytes of a file, from some place on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where in the file the bytes begin.
+    pub start: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The spool of one agent session.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    path: PathBuf,
+    /// Who must own what lies in `out/`.
+    owner: u32,
+}
+
+impl Spool {
+    /// Opens the spool `<root>/<session>`, and makes it (mode 0700) where it is missing.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`] where a directory cannot be made or is not a directory.
+    pub fn create(root: &Path, session: &str) -> Result<Self, SpoolError> {
+        let path = root.join(session);
+        for dir in [path.clone(), path.join("in"), path.join("out")] {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+            builder.create(&dir).map_err(|error| SpoolError::io(&dir.display().to_string(), error))?;
+        }
+        Ok(Self { path, owner: rustix::process::geteuid().as_raw() })
+    }
+
+    /// The directory of the session; the agent's `PALIADIN_SPOOL`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts a file of a turn into `in/`, by rename, so that the agent never sees half of it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`].
+    pub fn write_input(&self, turn: TurnId, input: Input, bytes: &[u8]) -> Result<(), SpoolError> {
+        let name = format!("{turn}.{}", input.suffix());
+        let hidden = format!(".{name}");
+        let dir = self.dir("in")?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let written = rustix::fs::openat(&dir, hidden.as_str(), flags, Mode::from_raw_mode(0o600))
+            .map_err(std::io::Error::from)
+            .and_then(|file| std::fs::File::from(file).write_all(bytes))
+            .and_then(|()| Ok(rustix::fs::renameat(&dir, hidden.as_str(), &dir, name.as_str())?));
+        written.map_err(|error| SpoolError::io(&name, error))
+    }
+
+    /// Removes what was handed to the agent for this turn.
+    pub fn remove_inputs(&self, turn: TurnId) {
+        let names = Input::ALL.map(|input| format!("{turn}.{}", input.suffix()));
+        self.remove("in", &names);
+    }
+
+    /// Removes what the agent wrote for this turn; called once it is recorded.
+    pub fn remove_outputs(&self, turn: TurnId) {
+        self.remove("out", &[format!("{turn}.part"), format!("{turn}.txt")]);
+    }
+
+    /// Removes the events of an agent that is gone.
+    pub fn remove_signals(&self) {
+        self.remove("out", &["events.jsonl".to_owned()]);
+    }
+
+    /// The whole answer; `None` while there is none.
+    ///
+    /// # Errors
+    /// [`SpoolError`], also where the file is not what it must be or is over `limit` bytes.
+    pub fn read_answer(&self, turn: TurnId, limit: u64) -> Result<Option<Vec<u8>>, SpoolError> {
+        Ok(self.read_out(&format!("{turn}.txt"), 0, limit)?.map(|chunk| chunk.bytes))
+    }
+
+    /// What the partial answer holds from byte `from` on, or all of it where it is shorter than that by now; `None`
+    /// while there is none.
+    ///
+    /// # Errors
+    /// As [`Self::read_answer`].
+    pub fn read_part(&self, turn: TurnId, from: u64, limit: u64) -> Result<Option<Chunk>, SpoolError> {
+        self.read_out(&format!("{turn}.part"), from, limit)
+    }
+
+    /// The lines of `out/events.jsonl` from byte `from` on (from the first where the file is shorter, so a new one), and
+    /// where the next read begins. A line without its newline is left for that.
+    ///
+    /// # Errors
+    /// As [`Self::read_answer`].
+    pub fn read_signals(&self, from: u64) -> Result<(Vec<String>, u64), SpoolError> {
+        let chunk = self.read_out("events.jsonl", from, MAX_SIGNALS)?;
+        let Some(Chunk { start, bytes }) = chunk else { return Ok((Vec::new(), 0)) };
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok((lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect(), start + whole as u64))
+    }
+
+    fn dir(&self, name: &str) -> Result<OwnedFd, SpoolError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::open(&self.path, flags, Mode::empty())
+            .and_then(|session| rustix::fs::openat(session, name, flags, Mode::empty()))
+            .map_err(|error| SpoolError::io(name, error))
+    }
+
+    fn remove(&self, dir: &str, names: &[String]) {
+        let Ok(dir) = self.dir(dir) else { return };
+        for name in names {
+            match rustix::fs::unlinkat(&dir, name.as_str(), AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => tracing::warn!(file = %name, %error, "spool file not removed"),
+            }
+        }
+    }
+
+    fn read_out(&self, name: &str, from: u64, limit: u64) -> Result<Option<Chunk>, SpoolError> {
+        let invalid = |problem| SpoolError::Invalid { name: name.to_owned(), problem };
+        let dir = match self.dir("out") {
+            Ok(dir) => dir,
+            // The directory is being replaced; its successor is announced by the watch.
+            Err(_) if !self.path.join("out").exists() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(invalid("is a symbolic link")),
+            Err(error) => return Err(SpoolError::io(name, error)),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|error| SpoolError::io(name, error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(invalid("is not a regular file"));
+        }
+        if stat.st_uid != self.owner {
+            return Err(invalid("belongs to another account"));
+        }
+        if stat.st_nlink != 1 {
+            return Err(invalid("has more than one link"));
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let too_large = |size| SpoolError::TooLarge { name: name.to_owned(), size, limit };
+        if size > limit {
+            return Err(too_large(size));
+        }
+        let start = if from > size { 0 } else { from };
+        let mut file = std::fs::File::from(file);
+        let mut bytes = Vec::with_capacity(usize::try_from(size - start).unwrap_or(0));
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| file.take(limit - start + 1).read_to_end(&mut bytes))
+            .map_err(|error| SpoolError::io(name, error))?;
+        // It may have grown since `fstat`.
+        let end = start + bytes.len() as u64;
+        if end > limit { Err(too_large(end)) } else { Ok(Some(Chunk { start, bytes })) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> (tempfile::TempDir, Spool, TurnId) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), "paliadin-1").unwrap();
+        (dir, spool, TurnId::fresh())
+    }
+
+    #[test]
+    fn inputs_come_and_go() {
+        let (_dir, spool, turn) = fixture();
+        spool.write_input(turn, Input::Message, b"hello").unwrap();
+        let path = spool.path().join(format!("in/{turn}.message.md"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+        spool.remove_inputs(turn);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn answers_are_read_only_from_plain_files() {
+        let (dir, spool, turn) = fixture();
+        let path = spool.path().join(format!("out/{turn}.txt"));
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let is_refused = || matches!(spool.read_answer(turn, 100), Err(SpoolError::Invalid { .. }));
+
+        assert_eq!(spool.read_answer(turn, 100), Ok(None));
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        assert!(is_refused());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&secret, &path).unwrap();
+        assert!(is_refused());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(is_refused());
+        std::fs::remove_dir(&path).unwrap();
+        let fifo = FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(is_refused());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "x".repeat(101)).unwrap();
+        assert!(matches!(spool.read_answer(turn, 100), Err(SpoolError::TooLarge { size: 101, limit: 100, .. })));
+        std::fs::write(&path, "answer").unwrap();
+        assert_eq!(spool.read_answer(turn, 100), Ok(Some(b"answer".to_vec())));
+    }
+
+    #[test]
+    fn signals_are_read_line_by_line() {
+        let (_dir, spool, _) = fixture();
+        let path = spool.path().join("out/events.jsonl");
+        std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        let (lines, next) = spool.read_signals(0).unwrap();
+        assert_eq!((lines, next), (vec!["one".to_owned(), "two".to_owned()], 8));
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(spool.read_signals(next).unwrap(), (vec!["three".to_owned()], 14));
+        std::fs::write(&path, "new\n").unwrap();
+        assert_eq!(spool.read_signals(14).unwrap(), (vec!["new".to_owned()], 4));
+    }
+}

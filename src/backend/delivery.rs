@@ -1,0 +1,183 @@
+//! Delivers a turn into an agent's pane, and follows it in the spool until it is over.
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::local::{gone, unavailable};
+use super::local_agent::LocalAgent;
+use super::reader::{Reader, Seen};
+use super::{Agent, AgentEvent, BackendError, Job};
+use crate::agent::envelope::{self, Flags};
+use crate::agent::profile::NewlineManner;
+use crate::agent::spool::Input;
+use crate::faults;
+use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
+use crate::turn::ErrorCode;
+
+/// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
+const PASTE_TRIES: usize = 5;
+/// How often Enter is sent again for a message that lies unsent in the agent's input.
+const ENTER_AGAIN: u32 = 2;
+
+/// Nobody listens any more.
+#[derive(Debug)]
+pub struct Deaf;
+
+type Reports = mpsc::Sender<AgentEvent>;
+
+/// Runs one turn to its end.
+///
+/// # Errors
+/// [`Deaf`] where nobody listens any more.
+pub async fn run(agent: &LocalAgent, job: &Job, reports: &Reports) -> Result<(), Deaf> {
+    let mut reader = Reader::new(job.turn_id, agent.config.max_response);
+    let ending = match deliver(agent, job).await {
+        Ok(()) => follow(agent, job, &mut reader, reports).await?,
+        Err(error) => error.into(),
+    };
+    report(reports, ending).await
+}
+
+impl From<BackendError> for AgentEvent {
+    fn from(error: BackendError) -> Self {
+        AgentEvent::Error { code: error.code, message: error.message }
+    }
+}
+
+async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
+    reports.send(event).await.map_err(|_| Deaf)
+}
+
+/// Writes the turn's files and types its envelope.
+async fn deliver(agent: &LocalAgent, job: &Job) -> Result<(), BackendError> {
+    let message = envelope::sanitise(&job.message);
+    let flags =
+        Flags { context: job.context.is_some(), primer: false, message: message.len() > agent.config.inline_limit };
+    let write = |input, bytes: &[u8]| {
+        let failed = |error| BackendError::new(ErrorCode::BootstrapFailed, format!("the spool: {error}"));
+        agent.spool.write_input(job.turn_id, input, bytes).map_err(failed)
+    };
+    if let Some(context) = &job.context {
+        write(Input::Context, context.to_string().as_bytes())?;
+    }
+    if flags.message {
+        write(Input::Message, message.as_bytes())?;
+    }
+    let text = envelope::envelope(job.turn_id, flags, &message);
+    let fence = job.turn_id.to_string();
+    let newline = match agent.config.profile.newline {
+        NewlineManner::Lf => Newline::Lf,
+        NewlineManner::Cr => Newline::Cr,
+    };
+    let pane = &agent.terminal.pane;
+    let paste_once =
+        || paste(&agent.server, Paste { pane, fence: &fence, epoch: job.epoch, text: &text, newline, bracketed: true });
+    for _ in 1..PASTE_TRIES {
+        match paste_once().await {
+            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {}
+            other => return pasted(other),
+        }
+    }
+    pasted(paste_once().await)
+}
+
+fn pasted(pasted: Result<Pasted, TmuxError>) -> Result<(), BackendError> {
+    match pasted {
+        Ok(Pasted::Typed | Pasted::Already) => {
+            faults::point("backend.typed");
+            Ok(())
+        }
+        Ok(Pasted::Stale { pane_epoch }) => {
+            let message = format!("another owner (epoch {pane_epoch}) has taken the agent session");
+            Err(BackendError::new(ErrorCode::Uncertain, message))
+        }
+        Err(TmuxError::PaneDead(_) | TmuxError::ServerGone(_)) => Err(died("before the message was typed")),
+        Err(error) if error.is_missing_target() => Err(died("before the message was typed")),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn died(how: &str) -> BackendError {
+    BackendError::new(ErrorCode::AgentDied, format!("the agent ended: {how}"))
+}
+
+/// Reports what the turn's files show until they show its end.
+async fn follow(agent: &LocalAgent, job: &Job, reader: &mut Reader, reports: &Reports) -> Result<AgentEvent, Deaf> {
+    let mut changes = agent.changes.clone();
+    let mut exit = agent.exit();
+    let mut confirmation = Some(Confirmation::begin(agent));
+    loop {
+        // Whatever changes from here on is told; so nothing falls between the look and the wait.
+        changes.mark_unchanged();
+        let gone_by_now = exit.borrow().clone();
+        let Seen { events, ending } = match reader.look(agent) {
+            Ok(seen) => seen,
+            Err(error) => return Ok(error.into()),
+        };
+        if reader.is_confirmed() && confirmation.take().is_some() {
+            report(reports, AgentEvent::Started).await?;
+        }
+        for event in events {
+            report(reports, event).await?;
+        }
+        if let Some(ending) = ending {
+            return Ok(ending);
+        }
+        if let Some(exit) = gone_by_now {
+            return Ok(died(&exit.reason).into());
+        }
+        let unconfirmed_until = confirmation.as_ref().map(|confirmation| confirmation.deadline);
+        tokio::select! {
+            _ = changes.changed() => {}
+            _ = gone(&mut exit) => {}
+            () = reports.closed() => return Err(Deaf),
+            () = until(unconfirmed_until) => {
+                if let Some(confirmation) = &mut confirmation
+                    && let Err(error) = confirmation.overdue(agent, job).await
+                {
+                    return Ok(error.into());
+                }
+            }
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The wait for a sign that the agent has the message.
+struct Confirmation {
+    deadline: Instant,
+    enters: u32,
+}
+
+impl Confirmation {
+    fn begin(agent: &LocalAgent) -> Self {
+        Self { deadline: Instant::now() + agent.config.confirm_timeout, enters: 0 }
+    }
+
+    /// No sign yet. Enter may have been swallowed: it is sent again, at most twice, and only while this turn's envelope
+    /// is still to be seen in the terminal. The text is never sent again.
+    async fn overdue(&mut self, agent: &LocalAgent, job: &Job) -> Result<(), BackendError> {
+        self.deadline = Instant::now() + agent.config.confirm_timeout;
+        if self.enters == ENTER_AGAIN {
+            let message = "the agent did not take the message";
+            return Err(BackendError::new(ErrorCode::UpstreamError, message));
+        }
+        self.enters += 1;
+        let pane = &agent.terminal.pane;
+        let screen = agent.server.capture(pane).await.map_err(|error| unavailable(&error))?;
+        // The terminal may break a line anywhere.
+        let shown: String = screen.concat().split_whitespace().collect();
+        if shown.contains(&format!("{}{}", envelope::MARKER, job.turn_id)) {
+            tracing::warn!(turn_id = %job.turn_id, "message still in the agent's input; sending Enter again");
+            let fence = job.turn_id.to_string();
+            press_again(&agent.server, pane, &fence, "Enter").await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! The local backend: agents in a tmux server of our own, on this host.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::Instant;
+
+use super::local_agent::LocalAgent;
+use super::{Agent, Backend, BackendError};
+use crate::agent::profile::{PASSED_ON, Profile};
+use crate::agent::signal::Signal;
+use crate::agent::spool::Spool;
+use crate::agent::watch::{Changes, SpoolWatch};
+use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
+use crate::turn::ErrorCode;
+
+/// Columns and rows of an agent's terminal.
+const SIZE: (u16, u16) = (200, 50);
+
+/// How the local backend works.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// The tmux program.
+    pub tmux: PathBuf,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Where the spools are.
+    pub spool: PathBuf,
+    /// This program's own path, for profiles that start it.
+    pub own_program: PathBuf,
+    /// How the agent is started and typed to.
+    pub profile: Profile,
+    /// Variables that agents get beside those of their profile.
+    pub environment: Vec<(String, String)>,
+    /// Deadline for the ready signal.
+    pub ready_timeout: Duration,
+    /// Deadline for the confirmation of a delivery, before Enter is sent again.
+    pub confirm_timeout: Duration,
+    /// Deadline for the confirmation of an interrupt, and for the end of a process.
+    pub interrupt_timeout: Duration,
+    /// Bytes of a message that are typed; longer ones go by file.
+    pub inline_limit: usize,
+    /// Bytes of an answer.
+    pub max_response: usize,
+}
+
+/// Agents in a tmux server of our own.
+pub struct LocalBackend {
+    config: Arc<LocalConfig>,
+    watch: SpoolWatch,
+    /// Started with the first agent, and again when it is gone.
+    server: AsyncMutex<Option<Server>>,
+    /// Agents that were opened, to be asked for in `shutdown`.
+    opened: Mutex<Vec<std::sync::Weak<LocalAgent>>>,
+}
+
+impl LocalBackend {
+    /// A backend without any agent yet.
+    ///
+    /// # Errors
+    /// Where tmux is missing or too old, or the system has no inotify instance left.
+    pub async fn start(config: LocalConfig) -> Result<Self, BackendError> {
+        Server::probe(&config.tmux).await.map_err(|error| unavailable(&error))?;
+        let no_watch =
+            |error| BackendError::new(ErrorCode::BootstrapFailed, format!("files cannot be watched: {error}"));
+        let watch = SpoolWatch::start().map_err(no_watch)?;
+        Ok(Self { config: Arc::new(config), watch, server: AsyncMutex::default(), opened: Mutex::default() })
+    }
+
+    async fn server(&self) -> Result<Server, BackendError> {
+        let mut slot = self.server.lock().await;
+        if let Some(server) = slot.as_ref() {
+            match server.panes().await {
+                Ok(_) => return Ok(server.clone()),
+                Err(TmuxError::ServerGone(reason)) => tracing::warn!(reason, "starting the tmux server again"),
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
+        let config = ServerConfig {
+            program: self.config.tmux.clone(),
+            socket: self.config.socket.clone(),
+            env: passed_on(&self.config.profile),
+            width: SIZE.0,
+            height: SIZE.1,
+        };
+        let server = Server::start(config).await.map_err(|error| unavailable(&error))?;
+        *slot = Some(server.clone());
+        Ok(server)
+    }
+
+    /// Ends whatever runs under this name, left by an earlier process or keeper.
+    async fn clear(&self, server: &Server, session: &str) -> Result<(), BackendError> {
+        for pane in server.panes().await.map_err(|error| unavailable(&error))? {
+            if pane.session_name == session {
+                tracing::info!(session, pane = %pane.pane, "ending what was left of the agent session");
+                server.kill_session(&pane.session).await.map_err(|error| unavailable(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Vec<std::sync::Weak<LocalAgent>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Variables of our environment that agents may see.
+fn passed_on(profile: &Profile) -> Vec<(OsString, OsString)> {
+    let names = PASSED_ON.iter().copied().chain(profile.pass_environment.iter().map(String::as_str));
+    names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
+}
+
+pub(super) fn unavailable(error: &TmuxError) -> BackendError {
+    BackendError::new(ErrorCode::TmuxUnavailable, error.to_string())
+}
+
+fn failed(message: impl std::fmt::Display) -> BackendError {
+    BackendError::new(ErrorCode::BootstrapFailed, message.to_string())
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn profile(&self) -> &str {
+        &self.config.profile.name
+    }
+
+    async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
+        let server = self.server().await?;
+        self.clear(&server, session).await?;
+        let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
+        spool.remove_signals();
+        let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
+        let mut env = self.config.environment.clone();
+        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
+        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
+        let argv = self.config.profile.argv(&self.config.own_program);
+        let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
+        let pane = server.spawn(spec).await.map_err(failed)?;
+        let agent = Arc::new(LocalAgent::new(self.config.clone(), server, pane, spool, changes.clone()));
+        if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
+            if let Err(error) = agent.close().await {
+                tracing::warn!(session, %error, "an agent that did not start cannot be ended");
+            }
+            return Err(error);
+        }
+        let mut opened = self.opened();
+        opened.retain(|agent| agent.strong_count() > 0);
+        opened.push(Arc::downgrade(&agent));
+        Ok(agent)
+    }
+
+    /// Agents do not outlive the server yet: nothing would take their turns up again.
+    async fn shutdown(&self) {
+        if let Some(server) = self.server.lock().await.take()
+            && let Err(error) = server.shutdown().await
+        {
+            tracing::warn!(%error, "the tmux server did not stop");
+        }
+        let agents: Vec<Arc<LocalAgent>> = self.opened().drain(..).filter_map(|agent| agent.upgrade()).collect();
+        for agent in agents {
+            if let Err(error) = agent.close().await {
+                tracing::warn!(%error, "an agent did not end");
+            }
+        }
+    }
+}
+
+async fn wait_until_ready(agent: &LocalAgent, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
+    let deadline = Instant::now() + timeout;
+    let mut exit = agent.exit();
+    loop {
+        changes.mark_unchanged();
+        let signals = agent.signals().map_err(failed)?;
+        if signals.iter().any(|line| matches!(line.signal, Signal::Ready { .. })) {
+            return Ok(());
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            reason = gone(&mut exit) => {
+                return Err(failed(format!("the agent {reason} before it was ready; {}", agent.last_words().await)));
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                let words = agent.last_words().await;
+                return Err(failed(format!("the agent was not ready within {}; {words}", humantime(timeout))));
+            }
+        }
+    }
+}
+
+fn humantime(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f32())
+}
+
+/// Resolves with the reason once the process is gone.
+pub(super) async fn gone(exit: &mut watch::Receiver<Option<super::Exit>>) -> String {
+    let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+    exit.map_or_else(|| "ended".to_owned(), |exit| exit.reason)
+}

@@ -1,0 +1,223 @@
+//! One agent in a pane: its process, its reports, and how it is stopped.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
+use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::local::{LocalConfig, gone, unavailable};
+use super::{Agent, AgentEvent, BackendError, Exit, Job, delivery};
+use crate::agent::signal::{Signal, SignalLine};
+use crate::agent::spool::{Spool, SpoolError};
+use crate::agent::watch::Changes;
+use crate::tmux::{Pane, Server};
+use crate::turn::{ErrorCode, TurnId};
+
+/// Reports that may wait for the turn before the backend waits itself.
+const REPORTS_IN_FLIGHT: usize = 64;
+/// Questions to tmux until it has reaped a process that the kernel says is gone: about 0.15 ms each.
+const REAP_TRIES: usize = 200;
+/// Lines of the screen that are told where an agent did not start.
+const LAST_LINES: usize = 3;
+
+/// One incarnation of an agent.
+pub struct LocalAgent {
+    pub(super) config: Arc<LocalConfig>,
+    pub(super) server: Server,
+    pub(super) terminal: Pane,
+    pub(super) spool: Spool,
+    pub(super) changes: Changes,
+    place: String,
+    exit: watch::Receiver<Option<Exit>>,
+    reports: Mutex<Reports>,
+}
+
+/// How far the agent's reports were read.
+#[derive(Default)]
+struct Reports {
+    offset: u64,
+    /// The last turn that the agent said it is done with, one way or another.
+    over: Option<TurnId>,
+}
+
+impl LocalAgent {
+    /// The agent that was just started in this pane.
+    pub(super) fn new(
+        config: Arc<LocalConfig>,
+        server: Server,
+        terminal: Pane,
+        spool: Spool,
+        changes: Changes,
+    ) -> Self {
+        let (told, exit) = watch::channel(None);
+        let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
+        tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
+        Self { config, server, terminal, spool, changes, place, exit, reports: Mutex::default() }
+    }
+
+    /// What the agent reported since the last call. Lines that this version does not know are skipped.
+    pub(super) fn signals(&self) -> Result<Vec<SignalLine>, SpoolError> {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, next) = self.spool.read_signals(reports.offset)?;
+        reports.offset = next;
+        let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
+        for line in &known {
+            if let Signal::Stopped { turn_id, .. } | Signal::Failed { turn_id, .. } | Signal::Interrupted { turn_id } =
+                &line.signal
+            {
+                reports.over = Some(*turn_id);
+            }
+        }
+        Ok(known)
+    }
+
+    fn is_over(&self, turn: TurnId) -> bool {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).over == Some(turn)
+    }
+
+    /// The last lines on the screen, for the operator.
+    pub(super) async fn last_words(&self) -> String {
+        let screen = self.server.capture(&self.terminal.pane).await.unwrap_or_default();
+        let lines: Vec<&str> = screen.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+        let from = lines.len().saturating_sub(LAST_LINES);
+        if lines.is_empty() {
+            "its screen is empty".to_owned()
+        } else {
+            format!("on its screen: {}", lines[from..].join(" / "))
+        }
+    }
+
+    fn signal_process(&self, signal: OsSignal) {
+        let Some(pid) = i32::try_from(self.terminal.pid).ok().and_then(Pid::from_raw) else { return };
+        // The start time tells whether the number still means the same process.
+        if self.place.ends_with(&process_start(self.terminal.pid))
+            && let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        {
+            let _ = rustix::process::pidfd_send_signal(handle, signal);
+        }
+    }
+}
+
+#[async_trait]
+impl Agent for LocalAgent {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit.clone()
+    }
+
+    fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent> {
+        let (reports, stream) = mpsc::channel(REPORTS_IN_FLIGHT);
+        tokio::spawn(async move {
+            // Whoever listened may be gone; then there is nothing left to do here.
+            let _ = delivery::run(&self, &job, &reports).await;
+        });
+        ReceiverStream::new(stream).boxed()
+    }
+
+    async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
+        let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
+        if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.config.interrupt_timeout;
+        let mut changes = self.changes.clone();
+        let mut exit = self.exit();
+        let mut asked = false;
+        loop {
+            changes.mark_unchanged();
+            self.signals().map_err(|error| BackendError::new(ErrorCode::UpstreamError, error.to_string()))?;
+            if self.is_over(turn) {
+                return Ok(());
+            }
+            if !asked {
+                asked = true;
+                let key = &self.config.profile.interrupt_key;
+                self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = gone(&mut exit) => return Ok(()),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"));
+                }
+            }
+        }
+    }
+
+    fn forget(&self, turn: TurnId, answered: bool) {
+        self.spool.remove_inputs(turn);
+        if answered {
+            self.spool.remove_outputs(turn);
+        }
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        // A server that is gone has taken its panes along.
+        if let Err(error) = self.server.kill_session(&self.terminal.session).await {
+            tracing::info!(%error, place = %self.place, "session not killed by tmux");
+        }
+        let mut exit = self.exit();
+        for signal in [None, Some(OsSignal::HUP), Some(OsSignal::KILL)] {
+            if let Some(signal) = signal {
+                self.signal_process(signal);
+            }
+            if tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(BackendError::new(ErrorCode::UpstreamError, "the agent's process does not end"))
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`: when the process began. Together with the number it names one process for good.
+fn process_start(pid: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The program's name, in parentheses, may hold anything; the 20th field after it is the start.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.split_whitespace().nth(19).unwrap_or("gone").to_owned()
+}
+
+/// Tells when the process is gone, and why. The kernel says it at once; tmux knows the status a moment later.
+async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Option<Exit>>) {
+    if let Some(handle) = watched(terminal.pid)
+        && let Err(error) = handle.readable().await
+    {
+        tracing::error!(%error, pid = terminal.pid, "the agent's process cannot be watched");
+    }
+    let mut reason = "ended".to_owned();
+    for _ in 0..REAP_TRIES {
+        let Ok(Some(info)) = server.pane(&terminal.pane).await else { break };
+        if let Some(status) = info.dead_status {
+            reason = format!("exited with status {status}");
+            break;
+        }
+        if let Some(signal) = info.dead_signal {
+            reason = format!("was ended by signal {signal}");
+            break;
+        }
+    }
+    // Its terminal has nothing left to show.
+    let _ = server.kill_session(&terminal.session).await;
+    told.send_replace(Some(Exit { reason }));
+}
+
+/// A handle that becomes readable when the process ends; `None` where it has ended already.
+fn watched(pid: u32) -> Option<AsyncFd<OwnedFd>> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    let handle = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+    #[expect(
+        deprecated,
+        reason = "sound for an `OwnedFd`, which stays open; the successor is `unsafe`, and that is forbidden here"
+    )]
+    AsyncFd::with_interest(handle, Interest::READABLE).ok()
+}

@@ -1,0 +1,126 @@
+//! Backends: where agent sessions live. One trait; every implementation streams the same [`AgentEvent`]s.
+
+mod delivery;
+mod disabled;
+mod local;
+mod local_agent;
+mod reader;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use disabled::DisabledBackend;
+pub use local::{LocalBackend, LocalConfig};
+
+use crate::turn::{ErrorCode, TurnId};
+
+/// What an agent does with a turn, as every backend reports it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AgentEvent {
+    /// The agent was seen to have the message.
+    Started,
+    /// The next piece of the answer's body.
+    Delta(String),
+    /// What the agent is doing, for people; `None` when it is over.
+    Activity(Option<String>),
+    /// The agent waits for a person.
+    Attention {
+        /// `question` or `permission`.
+        kind: String,
+        /// What it asks.
+        prompt: String,
+        /// What can be chosen from; empty where any text will do.
+        options: Vec<String>,
+    },
+    /// A sign of life.
+    Heartbeat,
+    /// The whole answer, trailer and all. Nothing follows.
+    Done(String),
+    /// The turn ended without a complete answer. Nothing follows.
+    Error {
+        /// The stable code.
+        code: ErrorCode,
+        /// For people; no turn text.
+        message: String,
+    },
+}
+
+/// Why a backend could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct BackendError {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+impl BackendError {
+    /// An error with this code.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// How an agent's process ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exit {
+    /// For people: `exited with status 1`, `ended by signal 9`, `ended`.
+    pub reason: String,
+}
+
+/// One turn, as a backend gets it.
+#[derive(Clone)]
+pub struct Job {
+    /// Which turn.
+    pub turn_id: TurnId,
+    /// The agent session's epoch, for the pane's fence.
+    pub epoch: i64,
+    /// The question as it came from the client.
+    pub message: String,
+    /// The page's context.
+    pub context: Option<Value>,
+}
+
+/// Where agent sessions live.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The word for this backend in rows and in `status`.
+    fn name(&self) -> &'static str;
+
+    /// The agent profile that answers.
+    fn profile(&self) -> &str;
+
+    /// Starts the agent of a session and waits until it is ready. Whatever ran under this name is ended first.
+    async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
+
+    /// Ends every agent; the product stops.
+    async fn shutdown(&self);
+}
+
+/// One incarnation of a session's agent.
+#[async_trait]
+pub trait Agent: Send + Sync + 'static {
+    /// Where it can be typed to: what `delivering_pane` records. Differs for every incarnation.
+    fn place(&self) -> &str;
+
+    /// `Some` once the agent's process is gone.
+    fn exit(&self) -> watch::Receiver<Option<Exit>>;
+
+    /// Delivers the turn, at most once however often it is called, and streams what comes of it. The stream ends after
+    /// [`AgentEvent::Done`] or [`AgentEvent::Error`].
+    fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent>;
+
+    /// Stops the agent's work on this turn and waits until it is seen to be idle.
+    async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError>;
+
+    /// Drops the files of a turn whose end is recorded. `answered` says that the answer is recorded, too.
+    fn forget(&self, turn: TurnId, answered: bool);
+
+    /// Ends the agent and waits until its process is gone.
+    async fn close(&self) -> Result<(), BackendError>;
+}

@@ -1,0 +1,196 @@
+//! Reads what the spool shows of one turn: whole looks, each telling what is new since the one before.
+
+use super::local_agent::LocalAgent;
+use super::{AgentEvent, BackendError};
+use crate::agent::answer::{self, MAX_TRAILER};
+use crate::agent::signal::{ActivityState, AttentionKind, Signal};
+use crate::agent::spool::{Chunk, SpoolError};
+use crate::turn::{ErrorCode, TurnId};
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What is new.
+    pub events: Vec<AgentEvent>,
+    /// How the turn ended, if it did.
+    pub ending: Option<AgentEvent>,
+}
+
+/// How far one turn was read.
+#[derive(Debug)]
+pub struct Reader {
+    turn: TurnId,
+    /// Bytes that an answer file may have, trailer included.
+    limit: u64,
+    /// Bytes that a body may have.
+    max_response: usize,
+    confirmed: bool,
+    /// Bytes of `.part` read so far.
+    part_read: u64,
+    /// The last bytes of it that are no whole character yet.
+    broken: Vec<u8>,
+    /// The answer so far.
+    text: String,
+    /// Bytes of `text` that were reported.
+    reported: usize,
+}
+
+impl Reader {
+    /// Nothing read yet.
+    pub fn new(turn: TurnId, max_response: usize) -> Self {
+        Self {
+            turn,
+            limit: (max_response + MAX_TRAILER) as u64,
+            max_response,
+            confirmed: false,
+            part_read: 0,
+            broken: Vec::new(),
+            text: String::new(),
+            reported: 0,
+        }
+    }
+
+    /// The agent was seen to have the message.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Looks at everything once.
+    ///
+    /// # Errors
+    /// `response_invalid` or `response_too_large` for files that are not what they must be; `upstream_error` where the
+    /// system does not let us read.
+    pub fn look(&mut self, agent: &LocalAgent) -> Result<Seen, BackendError> {
+        let mut seen = Seen::default();
+        // Reports first: what they tell was in the files before.
+        let signals = agent.signals().map_err(refused)?;
+        let mut over = None;
+        for line in signals {
+            self.hear(line.signal, &mut seen.events, &mut over);
+        }
+        if let Some(whole) = agent.spool.read_answer(self.turn, self.limit).map_err(refused)? {
+            self.confirmed = true;
+            seen.ending = Some(AgentEvent::Done(self.whole(whole)?));
+            return Ok(seen);
+        }
+        if let Some(chunk) = agent.spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)? {
+            self.confirmed = true;
+            if let Some(delta) = self.part(chunk)? {
+                seen.events.push(AgentEvent::Delta(delta));
+            }
+        }
+        seen.ending = over.map(|over| self.ending(over));
+        Ok(seen)
+    }
+
+    fn hear(&mut self, signal: Signal, events: &mut Vec<AgentEvent>, over: &mut Option<Over>) {
+        let (turn, event) = match signal {
+            Signal::Ready { .. } => return,
+            Signal::Submitted { turn_id } => (turn_id, None),
+            Signal::Activity { turn_id, label, state, .. } => {
+                let activity = (state == ActivityState::Started).then_some(label);
+                (turn_id, Some(AgentEvent::Activity(activity)))
+            }
+            Signal::Attention { turn_id, kind, prompt, options } => {
+                let kind = match kind {
+                    AttentionKind::Question => "question",
+                    AttentionKind::Permission => "permission",
+                };
+                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt, options }))
+            }
+            Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::Activity(None))),
+            Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
+            Signal::Stopped { turn_id, message } => {
+                if turn_id == self.turn {
+                    *over = Some(Over::Stopped(message));
+                }
+                (turn_id, None)
+            }
+            Signal::Failed { turn_id, message } => {
+                if turn_id == self.turn {
+                    *over = Some(Over::Failed(message));
+                }
+                (turn_id, None)
+            }
+            Signal::Interrupted { turn_id } => {
+                if turn_id == self.turn {
+                    *over = Some(Over::Failed("the agent was interrupted".to_owned()));
+                }
+                (turn_id, None)
+            }
+        };
+        if turn == self.turn {
+            self.confirmed = true;
+            events.extend(event);
+        }
+    }
+
+    /// The agent is done, and there is no answer file.
+    fn ending(&self, over: Over) -> AgentEvent {
+        let failed = |message: String| AgentEvent::Error { code: ErrorCode::UpstreamError, message };
+        match over {
+            Over::Stopped(Some(message)) if message.len() > self.limit as usize => too_large(message.len()).into(),
+            Over::Stopped(Some(message)) => AgentEvent::Done(message),
+            Over::Stopped(None) if !self.text.is_empty() => AgentEvent::Done(self.text.clone()),
+            Over::Stopped(None) => failed("the agent stopped without an answer".to_owned()),
+            Over::Failed(message) => failed(message),
+        }
+    }
+
+    fn whole(&self, bytes: Vec<u8>) -> Result<String, BackendError> {
+        let text = String::from_utf8(bytes).map_err(|_| invalid("the answer is not UTF-8"))?;
+        let body = answer::read(&text).body.len();
+        if body > self.max_response { Err(too_large(body)) } else { Ok(text) }
+    }
+
+    /// Takes up what was appended to the partial answer; returns what may be shown of it.
+    fn part(&mut self, chunk: Chunk) -> Result<Option<String>, BackendError> {
+        if chunk.start < self.part_read {
+            // It was cut or written anew. The whole answer will tell; until then nothing more is shown.
+            return Ok(None);
+        }
+        self.part_read += chunk.bytes.len() as u64;
+        self.broken.extend(chunk.bytes);
+        let whole = match std::str::from_utf8(&self.broken) {
+            Ok(text) => text.len(),
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Err(_) => return Err(invalid("the partial answer is not UTF-8")),
+        };
+        let rest = self.broken.split_off(whole);
+        let characters = std::mem::replace(&mut self.broken, rest);
+        self.text.push_str(&String::from_utf8_lossy(&characters));
+        if self.text.len() > self.limit as usize {
+            return Err(too_large(self.text.len()));
+        }
+        let settled = answer::settled(&self.text).len();
+        if settled <= self.reported {
+            return Ok(None);
+        }
+        let delta = self.text[self.reported..settled].to_owned();
+        self.reported = settled;
+        Ok(Some(delta))
+    }
+}
+
+/// How the agent says that it is done.
+enum Over {
+    Stopped(Option<String>),
+    Failed(String),
+}
+
+fn invalid(message: &str) -> BackendError {
+    BackendError::new(ErrorCode::ResponseInvalid, message)
+}
+
+fn too_large(bytes: usize) -> BackendError {
+    BackendError::new(ErrorCode::ResponseTooLarge, format!("the answer has {bytes} bytes"))
+}
+
+fn refused(error: SpoolError) -> BackendError {
+    let code = match error {
+        SpoolError::Invalid { .. } => ErrorCode::ResponseInvalid,
+        SpoolError::TooLarge { .. } => ErrorCode::ResponseTooLarge,
+        SpoolError::Io { .. } => ErrorCode::UpstreamError,
+    };
+    BackendError::new(code, error.to_string())
+}

@@ -1,0 +1,101 @@
+//! The command line: one file per command.
+
+mod ask;
+mod serve;
+mod token;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::agent::demo;
+use crate::config::{self, Config};
+
+/// A terminal AI agent that lives in tmux, behind a multi-user web chat.
+#[derive(Parser)]
+#[command(name = "paliadin", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Global {
+    /// Configuration file that lies over the built-in defaults (they stand in config/default.toml)
+    #[arg(long, global = true, env = "PALIADIN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the web chat and its API (the default)
+    Serve,
+    /// Ask a question and stream the answer
+    Ask(ask::Ask),
+    /// Accounts
+    #[command(subcommand)]
+    User(user::User),
+    /// API tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Agents that are part of this program
+    #[command(subcommand)]
+    Agent(Agent),
+}
+
+#[derive(Subcommand)]
+enum Agent {
+    /// A small deterministic agent: shows how everything works, without any account
+    Demo {
+        /// Append every envelope that is received to this file, one JSON object per line
+        #[arg(long, value_name = "FILE")]
+        typed_log: Option<PathBuf>,
+    },
+}
+
+/// Runs the command that the arguments name. Exit status 2 means that it could not begin: bad arguments or
+/// configuration.
+pub fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => with_config(&global, serve::run),
+        Command::Ask(ask) => ask.run(&global),
+        Command::User(user) => with_config(&global, |config| user.run(config)),
+        Command::Token(token) => with_config(&global, |config| token.run(config)),
+        Command::Agent(Agent::Demo { typed_log }) => {
+            demo::run(demo::Options::from_environment(typed_log)).unwrap_or_else(|error| fail(1, error))
+        }
+    }
+}
+
+impl Global {
+    fn load(&self) -> Result<Config, config::ConfigError> {
+        let variables: Vec<_> = std::env::vars_os().collect();
+        config::load(self.config.as_deref(), &variables)
+    }
+}
+
+fn with_config(global: &Global, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match global.load() {
+        Ok(config) => command(config),
+        Err(error) => fail(2, error),
+    }
+}
+
+/// Says what is wrong in one line.
+fn fail(status: u8, error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("paliadin: {error}");
+    ExitCode::from(status)
+}
+
+/// Runs a short command on a runtime of its own.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => fail(1, error),
+    }
+}

@@ -1,0 +1,97 @@
+//! `paliadin serve`
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::fail;
+use crate::config::{Config, LogFormat};
+use crate::server::{Server, StartError};
+
+/// Serves until SIGTERM or Ctrl-C.
+pub fn run(config: Config) -> ExitCode {
+    start_log(&config);
+    // Secrets of this process shall not be read from outside, nor end in a core file.
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the process stays dumpable");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+fn start_log(config: &Config) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    let address = config.server.listen;
+    if !address.ip().is_loopback() {
+        let text = format!("server.listen: {address} is no loopback address; auth.mode = local serves this host only");
+        return Err(StartError::Configuration(text));
+    }
+    let io = |error| StartError::Io { what: format!("server.listen: {address}"), error };
+    // Before anything else: a second server on this address shall not touch what the first one runs.
+    let listener = TcpListener::bind(address).await.map_err(io)?;
+    let url = format!("http://{}", listener.local_addr().map_err(io)?);
+    let shutdown = shutdown_signal().map_err(|error| StartError::Io { what: "signals".to_owned(), error })?;
+    let server = Server::start(config).await?;
+    println!("listening on {url}");
+    if server.app().config.server.enabled {
+        introduce(&server, &url).await?;
+    }
+    server.serve(listener, shutdown).await
+}
+
+/// Tells a person how to begin.
+async fn introduce(server: &Server, url: &str) -> Result<(), StartError> {
+    server.write_cli_token().await?;
+    let program =
+        std::env::current_exe().map_or_else(|_| "paliadin".to_owned(), |path| quoted(&path.display().to_string()));
+    let state_dir = std::env::var("PALIADIN_STATE_DIR")
+        .map_or_else(|_| String::new(), |dir| format!("PALIADIN_STATE_DIR={} ", quoted(&dir)));
+    println!();
+    println!("  sign in:  {url}{}", server.sign_in_path()?);
+    println!("  or ask:   {state_dir}{program} ask --url {url} '!lines 20 100'");
+    match server.app().backend.profile() {
+        "demo" => println!("\n  The demo agent answers. Install Claude Code and restart to talk to it."),
+        "" => println!("\n  No agent can run here; see the log."),
+        profile => println!("\n  Agent: {profile}"),
+    }
+    println!();
+    Ok(())
+}
+
+/// For a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,95 @@
+//! `paliadin token …`: API tokens, written straight to the database; a running server sees them at once.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use uuid::Uuid;
+
+use super::{block_on, fail};
+use crate::config::Config;
+use crate::secret;
+use crate::server::{StartError, new_token, open_store, private_dir};
+use crate::store::{Store, User, Write, Written};
+use crate::turn::Timestamp;
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// Make a token for an account; it is printed once and stored as a hash
+    Create {
+        /// The account's email address
+        #[arg(long)]
+        email: String,
+        /// What the token is for
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// End a token at once
+    Revoke {
+        /// The token's id, as `token list` tells it
+        id: Uuid,
+    },
+    /// List the tokens of an account
+    List {
+        /// The account's email address
+        #[arg(long)]
+        email: String,
+    },
+}
+
+impl Token {
+    /// Runs the command.
+    pub fn run(self, config: Config) -> ExitCode {
+        block_on(async {
+            match self.perform(&config).await {
+                Ok(text) => {
+                    print!("{text}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(1, error),
+            }
+        })
+    }
+
+    async fn perform(self, config: &Config) -> Result<String, StartError> {
+        private_dir(config)?;
+        let store = open_store(config).await?;
+        let text = match self {
+            Self::Create { email, name } => {
+                let user = account(&*store, &email).await?;
+                let secret = secret::generate("pal_")?;
+                for written in store.write(&[Write::CreateToken(new_token(user.user_id, &name, &secret))]).await? {
+                    written?;
+                }
+                format!("{secret}\n")
+            }
+            Self::Revoke { id } => {
+                let revoke = Write::RevokeToken { token_id: id, at: Timestamp::now() };
+                let mut revoked = 0;
+                for written in store.write(&[revoke]).await? {
+                    if let Written::Count(count) = written? {
+                        revoked += count;
+                    }
+                }
+                if revoked == 0 {
+                    return Err(StartError::Configuration(format!("there is no valid token {id}")));
+                }
+                String::new()
+            }
+            Self::List { email } => {
+                let user = account(&*store, &email).await?;
+                let line = |token: &crate::store::ApiToken| {
+                    let standing = token.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {at}"));
+                    format!("{}\t{standing}\t{}\n", token.token_id, token.name)
+                };
+                store.tokens(user.user_id).await?.iter().map(line).collect()
+            }
+        };
+        store.close().await;
+        Ok(text)
+    }
+}
+
+async fn account(store: &dyn Store, email: &str) -> Result<User, StartError> {
+    let user = store.user_by_email(email).await?;
+    user.ok_or_else(|| StartError::Configuration(format!("there is no account {email}; `paliadin user add` makes one")))
+}

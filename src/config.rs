@@ -1,0 +1,203 @@
+//! Configuration: `config/default.toml`, then a file, then the environment; a struct per concern.
+
+mod load;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use load::{ConfigError, load};
+
+/// The reference, with every key.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Everything that can be configured. `config/default.toml` says what each key means.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Web chat and API.
+    pub server: Server,
+    /// Where files live.
+    pub state: State,
+    /// Database.
+    pub store: Store,
+    /// Where agents live.
+    pub backend: Backend,
+    /// Which agent, and its timings.
+    pub agent: Agent,
+    /// Limits of a turn.
+    pub turn: Turn,
+    /// Event streams.
+    pub stream: Stream,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Section `[server]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Whether the product exists at all.
+    pub enabled: bool,
+    /// Further allowed values of the Host header, without port.
+    #[serde(deserialize_with = "load::comma_list")]
+    pub allowed_hosts: Vec<String>,
+    /// Deadline for a client to read what was written to it.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+}
+
+/// Section `[state]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct State {
+    /// The state directory; never empty after [`load`].
+    pub dir: PathBuf,
+}
+
+impl State {
+    /// The tmux server's socket (in a directory of its own, which tmux wants to be private).
+    pub fn tmux_socket(&self) -> PathBuf {
+        self.dir.join("tmux").join("server")
+    }
+
+    /// The directory of all spools.
+    pub fn spool(&self) -> PathBuf {
+        self.dir.join("spool")
+    }
+
+    /// The file that holds the command line's own API token.
+    pub fn cli_token(&self) -> PathBuf {
+        self.dir.join("cli.token")
+    }
+}
+
+/// Section `[store]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Store {
+    /// `sqlite://PATH`; never empty after [`load`].
+    pub url: String,
+}
+
+/// Section `[backend]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Backend {
+    /// `auto`, `local`, `disabled`; other words mean `auto`.
+    pub kind: String,
+    /// The tmux program.
+    pub tmux: PathBuf,
+}
+
+/// Section `[agent]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Agent {
+    /// Profile name, or `auto`.
+    pub profile: String,
+    /// First part of agent session names.
+    pub session_prefix: String,
+    /// Directory of further profiles; empty for none.
+    pub profiles_dir: PathBuf,
+    /// Deadline for the ready signal.
+    #[serde(with = "humantime_serde")]
+    pub ready_timeout: Duration,
+    /// Deadline for the confirmation of a delivery.
+    #[serde(with = "humantime_serde")]
+    pub confirm_timeout: Duration,
+    /// Deadline for the confirmation of an interrupt.
+    #[serde(with = "humantime_serde")]
+    pub interrupt_timeout: Duration,
+    /// The demo agent's record of what it received; empty for none.
+    pub typed_log: PathBuf,
+}
+
+/// Section `[turn]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Turn {
+    /// Bytes of a message that are typed; longer ones go by file.
+    pub inline_limit: usize,
+    /// Bytes of a message.
+    pub max_message: usize,
+    /// Bytes of an answer.
+    pub max_response: usize,
+    /// Queued turns per user.
+    pub queue_limit: u32,
+}
+
+/// Section `[stream]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stream {
+    /// Interval of `thinking`.
+    #[serde(with = "humantime_serde")]
+    pub thinking: Duration,
+    /// Interval of `ping`.
+    #[serde(with = "humantime_serde")]
+    pub ping: Duration,
+    /// The `retry` field of a stream.
+    #[serde(with = "humantime_serde")]
+    pub retry: Duration,
+    /// Bytes a reader may lag behind the live turn.
+    pub max_lag: usize,
+}
+
+/// Section `[auth]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Auth {
+    /// How people are known.
+    pub mode: AuthMode,
+    /// Allow-list of emails; `*` for all.
+    #[serde(deserialize_with = "load::comma_list")]
+    pub owners: Vec<String>,
+    /// Life of a browser's sign-in.
+    #[serde(with = "humantime_serde")]
+    pub session_ttl: Duration,
+    /// Life of the printed sign-in link.
+    #[serde(with = "humantime_serde")]
+    pub link_ttl: Duration,
+}
+
+impl Auth {
+    /// Whether the allow-list lets this address in. An empty list lets in every account that was made.
+    pub fn allows(&self, email: &str) -> bool {
+        self.owners.is_empty() || self.owners.iter().any(|entry| entry == "*" || entry.eq_ignore_ascii_case(email))
+    }
+
+    /// The address of the owner in `local` mode.
+    pub fn owner_email(&self) -> &str {
+        self.owners.iter().map(String::as_str).find(|entry| *entry != "*").unwrap_or("owner@localhost")
+    }
+}
+
+/// How people are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// One owner on this machine, by sign-in link; further accounts by API token.
+    Local,
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Log {
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Store {
+    /// The database's file, where the URL names one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.url.strip_prefix("sqlite://").map(Path::new)
+    }
+}

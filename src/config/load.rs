@@ -1,0 +1,278 @@
+//! Lays the sources over each other, and says of every bad key and value where it came from.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use config::{File, FileFormat, Map, Source, Value, ValueKind};
+use serde::{Deserialize, Deserializer};
+
+use super::{Config, DEFAULTS};
+
+/// Environment variables with a name of their own, and the key that each one sets.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("PALIADIN_LISTEN", "server.listen"),
+    ("PALIADIN_ENABLED", "server.enabled"),
+    ("PALIADIN_STATE_DIR", "state.dir"),
+    ("DATABASE_URL", "store.url"),
+    ("PALIADIN_BACKEND", "backend.kind"),
+    ("PALIADIN_PROFILE", "agent.profile"),
+    ("PALIADIN_SESSION_PREFIX", "agent.session_prefix"),
+    ("PALIADIN_AUTH_MODE", "auth.mode"),
+    ("PALIADIN_OWNERS", "auth.owners"),
+    ("PALIADIN_LOG_FORMAT", "log.format"),
+];
+
+/// Variables of ours that are no configuration of the server.
+const OTHER_NAMES: &[&str] = &[
+    "PALIADIN_CONFIG",
+    "PALIADIN_URL",
+    "PALIADIN_TOKEN",
+    "PALIADIN_SPOOL",
+    "PALIADIN_SESSION",
+    "PALIADIN_DEMO_TYPED_LOG",
+    "PALIADIN_FAULTS",
+];
+
+/// Why the configuration cannot be used. One line, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Builds the configuration from the defaults, `file` if given, and the variables.
+///
+/// # Errors
+/// A key that does not exist or a value that cannot be used, with its name, what is wrong, and where it was set.
+pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<Config, ConfigError> {
+    let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+    let environment = Environment::read(variables)?;
+    let known = flatten(&collect(&defaults)?);
+
+    let mut builder = config::Config::builder().add_source(defaults);
+    if let Some(path) = file {
+        let overlay = File::from(path.to_path_buf()).format(FileFormat::Toml);
+        reject_unknown(&known, &collect(&overlay)?)?;
+        builder = builder.add_source(overlay);
+    }
+    reject_unknown(&known, &collect(&environment)?)?;
+    let merged = builder.add_source(environment).build().map_err(|error| ConfigError::new(error.to_string()))?;
+    let mut config: Config = merged.try_deserialize().map_err(|error| ConfigError::new(error.to_string()))?;
+    complete(&mut config, variables)?;
+    Ok(config)
+}
+
+/// Fills in what depends on the surroundings, and checks what a type cannot say.
+fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(), ConfigError> {
+    if config.state.dir.as_os_str().is_empty() {
+        config.state.dir = default_state_dir(variables)?;
+    }
+    config.state.dir = std::path::absolute(&config.state.dir)
+        .map_err(|error| ConfigError::new(format!("state.dir cannot be made absolute: {error}")))?;
+    if config.store.url.is_empty() {
+        config.store.url = format!("sqlite://{}", config.state.dir.join("paliadin.db").display());
+    }
+    if config.store.sqlite_path().is_none_or(|path| path.as_os_str().is_empty()) {
+        let scheme = config.store.url.split("://").next().unwrap_or_default();
+        return Err(ConfigError::new(format!(
+            "store.url (DATABASE_URL) must be `sqlite://PATH`, not a `{scheme}` address"
+        )));
+    }
+    let prefix = &config.agent.session_prefix;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if prefix.is_empty() || prefix.len() > 24 || prefix.starts_with('-') || !prefix.chars().all(fits) {
+        return Err(ConfigError::new(format!(
+            "agent.session_prefix (PALIADIN_SESSION_PREFIX) is {prefix:?}: it must be 1 to 24 letters, digits, `_`, `-` or `.`, not beginning with `-`"
+        )));
+    }
+    let at_least_one = [
+        ("turn.max_message", config.turn.max_message),
+        ("turn.max_response", config.turn.max_response),
+        ("turn.queue_limit", config.turn.queue_limit as usize),
+        ("stream.max_lag", config.stream.max_lag),
+    ];
+    for (key, value) in at_least_one {
+        if value == 0 {
+            return Err(ConfigError::new(format!("{key} must be at least 1")));
+        }
+    }
+    let intervals = [
+        ("stream.thinking", config.stream.thinking),
+        ("stream.ping", config.stream.ping),
+        ("server.write_timeout", config.server.write_timeout),
+    ];
+    for (key, value) in intervals {
+        if value.is_zero() {
+            return Err(ConfigError::new(format!("{key} must be longer than zero")));
+        }
+    }
+    Ok(())
+}
+
+fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, ConfigError> {
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(key, _)| key == name).map(|(_, value)| PathBuf::from(value));
+        found.filter(|path| path.is_absolute())
+    };
+    variable("XDG_STATE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+        .map(|base| base.join("paliadin"))
+        .ok_or_else(|| {
+            ConfigError::new("state.dir is not set, and neither XDG_STATE_HOME nor HOME is an absolute path")
+        })
+}
+
+fn collect(source: &dyn Source) -> Result<Map<String, Value>, ConfigError> {
+    source.collect().map_err(|error| ConfigError::new(error.to_string()))
+}
+
+/// `section.key` → where it was set.
+fn flatten(map: &Map<String, Value>) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    for (section, value) in map {
+        match &value.kind {
+            ValueKind::Table(table) => {
+                for (key, value) in table {
+                    flat.insert(format!("{section}.{key}"), origin(value));
+                }
+            }
+            _ => {
+                flat.insert(section.clone(), origin(value));
+            }
+        }
+    }
+    flat
+}
+
+fn origin(value: &Value) -> String {
+    value.origin().unwrap_or("the built-in defaults").to_owned()
+}
+
+fn reject_unknown(known: &BTreeMap<String, String>, source: &Map<String, Value>) -> Result<(), ConfigError> {
+    match flatten(source).into_iter().find(|(key, _)| !known.contains_key(key)) {
+        None => Ok(()),
+        Some((key, origin)) => Err(ConfigError::new(format!("unknown key `{key}` in {origin}"))),
+    }
+}
+
+/// The variables that are configuration, under their keys.
+#[derive(Debug, Clone)]
+struct Environment(Vec<(String, Value)>);
+
+impl Environment {
+    fn read(variables: &[(OsString, OsString)]) -> Result<Self, ConfigError> {
+        let mut found = Vec::new();
+        for (name, value) in variables {
+            let Some(name) = name.to_str() else { continue };
+            let short = SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+            let long = || {
+                let (section, key) = name.strip_prefix("PALIADIN_")?.split_once("__")?;
+                Some(format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase()))
+            };
+            let Some(key) = short.or_else(long) else {
+                let ours = name.starts_with("PALIADIN_") && !name.starts_with("PALIADIN_TEST_");
+                if ours && !OTHER_NAMES.contains(&name) {
+                    return Err(ConfigError::new(format!("unknown environment variable {name}")));
+                }
+                continue;
+            };
+            let text = value
+                .to_str()
+                .ok_or_else(|| ConfigError::new(format!("`{key}` in environment variable {name} is not UTF-8")))?;
+            let origin = format!("environment variable {name}");
+            found.push((key, Value::new(Some(&origin), text)));
+        }
+        // Short names win over long ones, whatever the order of the environment.
+        found.sort_by_key(|(_, value)| value.origin().is_some_and(|origin| !origin.contains("__")));
+        Ok(Self(found))
+    }
+}
+
+impl Source for Environment {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let mut sections: Map<String, Value> = Map::new();
+        for (path, value) in &self.0 {
+            let (section, key) = path.split_once('.').unwrap_or((path, ""));
+            let entry = sections.entry(section.to_owned());
+            let table = entry
+                .or_insert_with(|| Value::new(value.origin().map(str::to_owned).as_ref(), Map::<String, Value>::new()));
+            if let ValueKind::Table(table) = &mut table.kind {
+                table.insert(key.to_owned(), value.clone());
+            }
+        }
+        Ok(sections)
+    }
+}
+
+/// A list, or one string with commas.
+pub(super) fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum ListOrText {
+        List(Vec<String>),
+        Text(String),
+    }
+    let items = match ListOrText::deserialize(deserializer)? {
+        ListOrText::List(items) => items,
+        ListOrText::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    Ok(items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let mut all = vec![(OsString::from("HOME"), OsString::from("/home/someone"))];
+        all.extend(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        load(None, &all)
+    }
+
+    #[test]
+    fn defaults_are_complete() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.server.listen.port(), 8717);
+        assert_eq!(config.state.dir, Path::new("/home/someone/.local/state/paliadin"));
+        assert_eq!(config.store.url, "sqlite:///home/someone/.local/state/paliadin/paliadin.db");
+    }
+
+    #[test]
+    fn variables_lie_over_defaults() {
+        let config = with(&[
+            ("PALIADIN_TURN__QUEUE_LIMIT", "3"),
+            ("PALIADIN_STREAM__PING", "250ms"),
+            ("PALIADIN_OWNERS", "a@example.org, b@example.org"),
+            ("PALIADIN_ENABLED", "false"),
+        ])
+        .unwrap();
+        assert_eq!(config.turn.queue_limit, 3);
+        assert_eq!(config.stream.ping.as_millis(), 250);
+        assert_eq!(config.auth.owners, ["a@example.org", "b@example.org"]);
+        assert!(!config.server.enabled);
+    }
+
+    #[test]
+    fn a_bad_key_or_value_names_itself_and_its_origin() {
+        let wrong = |variables: &[(&str, &str)]| with(variables).unwrap_err().to_string();
+        let text = wrong(&[("PALIADIN_TURN__SPEED", "9")]);
+        assert!(text.contains("turn.speed") && text.contains("PALIADIN_TURN__SPEED"), "{text}");
+        let text = wrong(&[("PALIADIN_LISTEN", "nowhere")]);
+        assert!(text.contains("server.listen") && text.contains("PALIADIN_LISTEN"), "{text}");
+        let text = wrong(&[("PALIADIN_STREAM__PING", "soon")]);
+        assert!(text.contains("stream.ping") && text.contains("PALIADIN_STREAM__PING"), "{text}");
+        let text = wrong(&[("PALIADIN_LISTN", "127.0.0.1:1")]);
+        assert!(text.contains("PALIADIN_LISTN"), "{text}");
+        let text = wrong(&[("DATABASE_URL", "mysql://x")]);
+        assert!(text.contains("DATABASE_URL"), "{text}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Errors as RFC 9457 problem details, each with a stable code.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::actors::address::Gone;
+use crate::actors::sessions::SubmitError;
+use crate::backend::BackendError;
+use crate::store::{Refusal, StoreError};
+use crate::turn::ErrorCode;
+
+/// Codes of requests that are refused, beside those of turns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// There is no such thing, or it is not the asker's.
+    NotFound,
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// Nobody, or nobody we know any more, asks.
+    Unauthenticated,
+    /// The request cannot be read.
+    InvalidRequest,
+    /// The request was addressed to a name that is not ours.
+    HostNotAllowed,
+    /// Another site's page sent the request.
+    OriginNotAllowed,
+    /// A fault of ours.
+    Internal,
+    /// A code of turns.
+    Turn(ErrorCode),
+}
+
+impl Code {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Unauthenticated => "unauthenticated",
+            Self::InvalidRequest => "invalid_request",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::Internal => "internal",
+            Self::Turn(code) => code.as_str(),
+        }
+    }
+}
+
+/// A refused request.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: Code,
+    detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Seconds after which a full queue is worth another try.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+impl Problem {
+    /// A refusal with this status and code; `detail` is for people.
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), header: None }
+    }
+
+    /// There is no such thing; said also of what is someone else's.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "there is nothing here")
+    }
+
+    /// The request cannot be read.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidRequest, detail)
+    }
+
+    /// Nobody we know asks.
+    pub fn unauthenticated() -> Self {
+        let detail = "sign in by the link that the server printed, or send `Authorization: Bearer <token>`";
+        let problem = Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail);
+        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))), ..problem }
+    }
+
+    /// The message is over the limit.
+    pub fn message_too_large(limit: usize) -> Self {
+        let detail = format!("a message may have at most {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Turn(ErrorCode::MessageTooLarge), detail)
+    }
+
+    fn unavailable(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Turn(code), detail);
+        Self { header: Some((header::RETRY_AFTER, RETRY_AFTER)), ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let code = self.code.as_str();
+        let mut body = json!({
+            "type": format!("urn:paliadin:problem:{code}"),
+            "title": self.status.canonical_reason().unwrap_or_default(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": code,
+        });
+        if let Code::Turn(code) = self.code {
+            body["retryable"] = json!(code.is_retryable());
+        }
+        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (self.status, [content_type], Json(body).into_response().into_body()).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => {
+                tracing::error!(reason, "store unavailable");
+                Self::unavailable(ErrorCode::StoreUnavailable, "the database does not answer; nothing was sent")
+            }
+            error => {
+                tracing::error!(%error, "store error");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "a fault of ours; the log tells more")
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(Refusal::ForeignConversation) => Self::not_found(),
+            SubmitError::Refused(Refusal::QueueFull) => {
+                let detail = "too many of your questions are waiting already";
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Turn(ErrorCode::QueueFull), detail);
+                Self { header: Some((header::RETRY_AFTER, RETRY_AFTER)), ..problem }
+            }
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Failed => Self::unavailable(ErrorCode::AgentCrashLoop, error.to_string()),
+        }
+    }
+}
+
+impl From<BackendError> for Problem {
+    fn from(error: BackendError) -> Self {
+        Self::unavailable(error.code, error.message)
+    }
+}
+
+impl From<Gone> for Problem {
+    /// The actor is being restarted.
+    fn from(_: Gone) -> Self {
+        Self::unavailable(ErrorCode::StoreUnavailable, "the server is just restarting this part of itself; try again")
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), Code::InvalidRequest, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    /// A path that cannot be read names nothing that exists.
+    fn from(_: PathRejection) -> Self {
+        Self::not_found()
+    }
+}

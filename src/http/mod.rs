@@ -1,0 +1,20 @@
+//! The web: routes, who may come in, and the shape of every answer.
+
+mod admin;
+mod answer;
+mod auth;
+mod chat;
+mod error;
+mod gate;
+mod health;
+pub mod listener;
+mod owned;
+mod pages;
+pub mod routes;
+pub mod signin;
+mod sse;
+pub mod state;
+
+pub use error::{Code, Problem};
+pub use routes::{Access, ROUTES, Route, router};
+pub use state::App;

@@ -1,0 +1,77 @@
+//! Sign-in in `local` mode: a link that is printed at the start and works once, then a cookie.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::auth::COOKIE;
+use super::{App, Code, Problem};
+use crate::secret;
+use crate::store::{WebSession, Write};
+use crate::turn::{Timestamp, UserId};
+
+/// Links that were printed and not used yet, by the hash of their secret.
+#[derive(Default)]
+pub struct SignInLinks {
+    open: Mutex<HashMap<String, (UserId, Instant)>>,
+}
+
+impl SignInLinks {
+    /// The secret of a new link for this user.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn issue(&self, user: UserId, lifetime: Duration) -> Result<String, getrandom::Error> {
+        let link = secret::generate("")?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.insert(secret::hash(&link), (user, Instant::now() + lifetime));
+        Ok(link)
+    }
+
+    /// Whom a link is for, if it is open; it is not from now on.
+    fn redeem(&self, link: &str) -> Option<UserId> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&secret::hash(link)).filter(|(_, end)| *end > Instant::now()).map(|(user, _)| user)
+    }
+}
+
+/// The query of a sign-in link.
+#[derive(Deserialize)]
+pub struct Link {
+    token: String,
+}
+
+/// `GET /paliadin/sign-in?token=…`: uses up the link, sets the cookie, and goes to the chat.
+pub async fn redeem(State(app): State<App>, link: Result<Query<Link>, QueryRejection>) -> Result<Response, Problem> {
+    let Query(Link { token }) = link?;
+    let used_up = || {
+        let detail = "this sign-in link was used already or is too old; restart the server for a new one";
+        Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail)
+    };
+    let user_id = app.links.redeem(&token).ok_or_else(used_up)?;
+    let no_random =
+        |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random numbers");
+    let value = secret::generate("").map_err(no_random)?;
+    let now = Timestamp::now();
+    let lifetime = app.config.auth.session_ttl;
+    let expires_at = Timestamp(now.0 + i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2));
+    let session = WebSession { hash: secret::hash(&value), user_id, expires_at, last_seen_at: now };
+    app.recorder.write(Write::CreateWebSession(session)).await?;
+    app.recorder.later(Write::Audit {
+        actor: user_id.to_string(),
+        action: "web_session.create".to_owned(),
+        target: user_id.to_string(),
+        detail: json!({}),
+        at: now,
+    });
+    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", lifetime.as_secs());
+    Ok((StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/paliadin".to_owned())])
+        .into_response())
+}

@@ -1,0 +1,49 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::signin::SignInLinks;
+use crate::actors::Address;
+use crate::actors::observe::Registry;
+use crate::actors::recorder::Recorder;
+use crate::actors::sessions::SessionsMsg;
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::store::SharedStore;
+use crate::streams::Streams;
+use crate::streams::follow::Pace;
+
+/// Handles and settings; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// For reads.
+    pub store: SharedStore,
+    /// For writes.
+    pub recorder: Recorder,
+    /// Where turns are submitted.
+    pub sessions: Address<SessionsMsg>,
+    /// The event logs.
+    pub streams: Arc<Streams>,
+    /// Who runs.
+    pub registry: Arc<Registry>,
+    /// Where agents live.
+    pub backend: Arc<dyn Backend>,
+    /// Sign-in links that were printed.
+    pub links: Arc<SignInLinks>,
+    /// Host names that requests may be addressed to.
+    pub hosts: Arc<Vec<String>>,
+    /// Turns true when the server stops: streams end, so that clients come again.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Intervals and limits of event streams.
+    pub fn pace(&self) -> Pace {
+        let stream = &self.config.stream;
+        Pace { thinking: stream.thinking, ping: stream.ping, retry: stream.retry, max_lag: stream.max_lag }
+    }
+}

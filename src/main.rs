@@ -1,0 +1,7 @@
+//! Arguments, configuration, command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    paliadin::cli::main()
+}

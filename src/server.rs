@@ -1,0 +1,293 @@
+//! The server: everything put together, from a configuration to a running product and back to nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::actors::Limits;
+use crate::actors::root::Tree;
+use crate::agent::profile::{Profile, ProfileError};
+use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
+use crate::config::Config;
+use crate::http::listener::GuardedListener;
+use crate::http::signin::SignInLinks;
+use crate::http::{App, router};
+use crate::secret;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write};
+use crate::streams::Streams;
+use crate::turn::{Timestamp, UserId};
+
+/// The name of the command line's own token.
+const CLI_TOKEN: &str = "command line of this host";
+/// How long connections may take to end after the streams were closed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why the server cannot start. One line, for people.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The agent's profile.
+    #[error("{0}")]
+    Profile(#[from] ProfileError),
+    /// The backend that was asked for.
+    #[error("backend: {0}")]
+    Backend(#[from] BackendError),
+    /// The actors.
+    #[error("actors: {0}")]
+    Actors(#[from] ractor::SpawnErr),
+    /// Files or sockets.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// No randomness for secrets.
+    #[error("the system has no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The configuration does not fit together.
+    #[error("{0}")]
+    Configuration(String),
+}
+
+impl StartError {
+    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io { what, error }
+    }
+}
+
+/// A product that is put together and not serving yet.
+pub struct Server {
+    app: App,
+    tree: Tree,
+    closing: watch::Sender<bool>,
+    owner: User,
+}
+
+impl Server {
+    /// Opens the store, chooses the backend, starts the actors, and looks after what an earlier process left open.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        private_dir(&config)?;
+        let store = open_store(&config).await?;
+        let owner = owner(&*store, &config).await?;
+        let backend = choose_backend(&config).await?;
+        tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
+        let streams = Arc::new(Streams::default());
+        let limits =
+            Limits { queue: config.turn.queue_limit, session_prefix: config.agent.session_prefix.replace('.', "_") };
+        let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
+        let (closing, closed) = watch::channel(false);
+        let app = App {
+            hosts: Arc::new(hosts(&config)),
+            config,
+            store,
+            recorder: tree.recorder.clone(),
+            sessions: tree.sessions.clone(),
+            streams,
+            registry: tree.registry.clone(),
+            backend,
+            links: Arc::new(SignInLinks::default()),
+            closing: closed,
+        };
+        Ok(Self { app, tree, closing, owner })
+    }
+
+    /// What handlers share.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The path of a new sign-in link for the owner.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn sign_in_path(&self) -> Result<String, StartError> {
+        let link = self.app.links.issue(self.owner.user_id, self.app.config.auth.link_ttl)?;
+        Ok(format!("/paliadin/sign-in?token={link}"))
+    }
+
+    /// Makes a new token for the command line of this host, in a file that only its account can read. The one before
+    /// it ends.
+    ///
+    /// # Errors
+    /// Where the store or the file cannot be written.
+    pub async fn write_cli_token(&self) -> Result<(), StartError> {
+        let user_id = self.owner.user_id;
+        for old in self.app.store.tokens(user_id).await?.iter().filter(|token| token.name == CLI_TOKEN) {
+            if old.revoked_at.is_none() {
+                let revoke = Write::RevokeToken { token_id: old.token_id, at: Timestamp::now() };
+                self.app.recorder.write(revoke).await?;
+            }
+        }
+        let secret = secret::generate("pal_")?;
+        self.app.recorder.write(Write::CreateToken(new_token(user_id, CLI_TOKEN, &secret))).await?;
+        let path = self.app.config.state.cli_token();
+        private_file(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
+    }
+
+    /// Serves until `shutdown` resolves, then stops everything.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+        let write_timeout = self.app.config.server.write_timeout;
+        let listener = GuardedListener { inner: listener, write_timeout };
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = axum::serve(listener, router(self.app.clone())).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        let mut serving = tokio::spawn(serving.into_future());
+        tokio::select! {
+            ended = &mut serving => {
+                let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                ended.map_err(StartError::io("serving"))?;
+            }
+            () = shutdown => {
+                tracing::info!("stopping");
+                // Streams end, so that clients come again; then the connections do.
+                self.closing.send_replace(true);
+                let _ = stop.send(());
+                if tokio::time::timeout(DRAIN_TIMEOUT, &mut serving).await.is_err() {
+                    tracing::warn!("connections did not end in time");
+                    serving.abort();
+                }
+            }
+        }
+        self.tree.stop().await;
+        self.app.backend.shutdown().await;
+        self.app.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The state directory, for our account alone.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn private_dir(config: &Config) -> Result<(), StartError> {
+    let dir = &config.state.dir;
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(dir).map_err(StartError::io(format!("state.dir: {} cannot be made", dir.display())))
+}
+
+/// Opens the database that the configuration names.
+///
+/// # Errors
+/// What the driver says.
+pub async fn open_store(config: &Config) -> Result<SharedStore, StartError> {
+    let path =
+        config.store.sqlite_path().ok_or_else(|| StartError::Configuration("store.url names no file".to_owned()))?;
+    Ok(Arc::new(SqliteStore::open(path).await?))
+}
+
+/// A token of this user.
+pub fn new_token(user_id: UserId, name: &str, secret: &str) -> ApiToken {
+    ApiToken {
+        token_id: uuid::Uuid::now_v7(),
+        user_id,
+        name: name.to_owned(),
+        hash: secret::hash(secret),
+        scopes: Vec::new(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    }
+}
+
+/// The owner's account, made where there is none.
+async fn owner(store: &dyn crate::store::Store, config: &Config) -> Result<User, StartError> {
+    let email = config.auth.owner_email();
+    if let Some(user) = store.user_by_email(email).await? {
+        return Ok(user);
+    }
+    let user = User {
+        user_id: UserId(uuid::Uuid::new_v4()),
+        email: email.to_owned(),
+        display_name: String::new(),
+        role: Role::Admin,
+        disabled_at: None,
+    };
+    for result in store.write(&[Write::SaveUser(user.clone())]).await? {
+        result?;
+    }
+    Ok(user)
+}
+
+async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError> {
+    let kind = match config.backend.kind.as_str() {
+        "disabled" => {
+            let reason = "the backend is switched off (backend.kind = disabled)".to_owned();
+            return Ok(Arc::new(DisabledBackend { reason }));
+        }
+        kind @ ("auto" | "local") => kind,
+        kind => {
+            if !matches!(kind, "" | "legacy") {
+                tracing::warn!(kind, "unknown backend.kind; taking `auto`");
+            }
+            "auto"
+        }
+    };
+    let agent = &config.agent;
+    let path = std::env::var_os("PATH");
+    let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
+    let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty());
+    let local = LocalConfig {
+        tmux: config.backend.tmux.clone(),
+        socket: config.state.tmux_socket(),
+        spool: config.state.spool(),
+        own_program: std::env::current_exe().map_err(StartError::io("our own program's path"))?,
+        environment: typed_log
+            .filter(|_| profile.is_demo())
+            .map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string()))
+            .into_iter()
+            .collect(),
+        profile,
+        ready_timeout: agent.ready_timeout,
+        confirm_timeout: agent.confirm_timeout,
+        interrupt_timeout: agent.interrupt_timeout,
+        inline_limit: config.turn.inline_limit,
+        max_response: config.turn.max_response,
+    };
+    match LocalBackend::start(local).await {
+        Ok(backend) => Ok(Arc::new(backend)),
+        Err(error) if kind == "auto" => {
+            tracing::warn!(%error, "no local agents; turns will fail with `disabled`");
+            Ok(Arc::new(DisabledBackend { reason: format!("no agent can run on this host: {}", error.message) }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Names by which a request may address us.
+fn hosts(config: &Config) -> Vec<String> {
+    let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
+    let ip = config.server.listen.ip();
+    if !ip.is_unspecified() {
+        hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+    }
+    hosts.extend(config.server.allowed_hosts.iter().cloned());
+    hosts
+}
+
+fn private_file(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt;
+    let hidden = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(hidden, path)
+}

@@ -1,0 +1,96 @@
+//! The record: every turn a row, every event of a turn a row. A [`Store`] has drivers beside it (`sqlite`).
+//!
+//! Reads may be made by anyone. While the server runs, it writes through the recorder actor only, which turns
+//! whatever piles up during one commit into the next commit.
+
+mod rows;
+pub mod sqlite;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use rows::{AgentSession, ApiToken, Conversation, Role, Turn, User, WebSession};
+pub use write::{Accepted, Finish, NewTurn, Refusal, SessionPatch, Write, Written};
+
+use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
+
+/// What a store can answer instead of data.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer, is locked, is full or was shut down. Trying again later may help.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A constraint does not allow this write; trying again does not help.
+    #[error("the store refused the write: {0}")]
+    Constraint(String),
+    /// A row holds what this version cannot read.
+    #[error("a stored row cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// Shared handle to whichever driver the configuration names.
+pub type SharedStore = Arc<dyn Store>;
+
+/// What the product needs of a database.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies the batch in order in one transaction, and returns once it is durable: one result for each write.
+    /// A write that a constraint refuses fails alone. `Err` means that nothing of the batch was applied.
+    async fn write(&self, batch: &[Write]) -> Result<Vec<Result<Written, StoreError>>, StoreError>;
+
+    /// Cheapest proof that reads are answered.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The turn with this id.
+    async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
+
+    /// The queued turn of an agent session that is next in line.
+    async fn next_queued(&self, agent_session: &str) -> Result<Option<Turn>, StoreError>;
+
+    /// All queued turns of an agent session, next in line first.
+    async fn queued(&self, agent_session: &str) -> Result<Vec<TurnId>, StoreError>;
+
+    /// Every turn in state `queued` or `running`, oldest first: what a server that starts has to look after.
+    async fn open_turns(&self) -> Result<Vec<Turn>, StoreError>;
+
+    /// Up to `limit` events of a turn that come after `after` in (epoch, seq) order.
+    async fn events_after(&self, turn: TurnId, after: EventId, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// Whether exactly this event is in the store.
+    async fn has_event(&self, turn: TurnId, id: EventId) -> Result<bool, StoreError>;
+
+    /// The newest `limit` turns of the user's conversation, oldest first; empty for someone else's.
+    async fn history(&self, user: UserId, session: SessionId, limit: u32) -> Result<Vec<Turn>, StoreError>;
+
+    /// The conversation with this id.
+    async fn conversation(&self, session: SessionId) -> Result<Option<Conversation>, StoreError>;
+
+    /// The agent session of a user and persona (`""` is the default persona).
+    async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError>;
+
+    /// Every agent session, by name.
+    async fn agent_sessions(&self) -> Result<Vec<AgentSession>, StoreError>;
+
+    /// The user with this id.
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The user with this address, compared without regard to ASCII case.
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
+
+    /// Every user, by email.
+    async fn users(&self) -> Result<Vec<User>, StoreError>;
+
+    /// Tokens of a user, newest first, revoked ones too.
+    async fn tokens(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError>;
+
+    /// The API token whose secret has this SHA-256 hash, whatever its standing.
+    async fn token_by_hash(&self, hash: &str) -> Result<Option<ApiToken>, StoreError>;
+
+    /// The signed-in browser whose cookie has this SHA-256 hash, expired or not.
+    async fn web_session(&self, hash: &str) -> Result<Option<WebSession>, StoreError>;
+
+    /// Waits for running work and closes the database.
+    async fn close(&self);
+}

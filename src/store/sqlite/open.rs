@@ -1,0 +1,132 @@
+//! Opening a database file: its permissions, its connections, its schema.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+use tokio::fs::{DirBuilder, OpenOptions};
+use tokio::time::{Instant, sleep};
+
+use super::error::{is_busy, store_error, unavailable};
+use crate::store::StoreError;
+
+/// Every schema change ever released: version, description, statements.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "init", include_str!("../../../migrations/sqlite/0001_init.sql"))];
+
+/// Rows that a query may run ahead of its reader. A replay is some thousand rows, and each hand-over wakes a thread.
+const ROW_BUFFER: usize = 512;
+
+/// How soon a database that is busy while it is opened is tried again.
+const BUSY_RETRY: Duration = Duration::from_millis(10);
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// How long a statement waits for another process's write lock before the store counts as unavailable.
+    pub busy_timeout: Duration,
+    /// Connections for reads. Each is a thread and up to 2 MiB of page cache.
+    pub readers: u32,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), readers: 4 }
+    }
+}
+
+/// Makes an empty file of mode 0600, in a directory of mode 0700 if that has to be made. What is there stays as it is.
+///
+/// An existing file must not be opened here, not even to look at it: closing any descriptor of a file drops all POSIX
+/// locks that the process holds on it, those of SQLite too (https://www.sqlite.org/howtocorrupt.html, 2.2).
+pub(super) async fn create_file(path: &Path) -> Result<(), StoreError> {
+    let told = |error: std::io::Error| unavailable(format_args!("{}: {error}", path.display()));
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).await.map_err(told)?;
+    }
+    // SQLite gives the -wal and -shm files the mode of this one.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(told(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Settings of the writing connection.
+pub(super) fn writer_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(options.busy_timeout)
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL syncs the WAL at each commit: an acknowledged turn survives a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .thread_name(|_| "store-writer".to_owned())
+}
+
+/// The pool that reads go through. It opens its connections when they are needed.
+pub(super) fn reader_pool(path: &Path, options: &SqliteOptions) -> SqlitePool {
+    let connection = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(options.busy_timeout)
+        .read_only(true)
+        .row_buffer_size(ROW_BUFFER)
+        .thread_name(|number| format!("store-reader-{number}"));
+    SqlitePoolOptions::new()
+        .max_connections(options.readers.max(1))
+        .acquire_timeout(options.busy_timeout)
+        // A file does not hang up: nothing to test, nothing to renew.
+        .test_before_acquire(false)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(connection)
+}
+
+/// Opens the writing connection.
+///
+/// Where two processes switch a new file to WAL at once, SQLite's own busy timeout does not help: one of them is told at
+/// once that the database is locked (github.com/launchbadge/sqlx/pull/1930). A lock in another process sends no event,
+/// so this asks again, as SQLite does elsewhere.
+pub(super) async fn connect(
+    connection: &SqliteConnectOptions,
+    options: &SqliteOptions,
+) -> Result<SqliteConnection, StoreError> {
+    let deadline = Instant::now() + options.busy_timeout;
+    loop {
+        match connection.connect().await {
+            Ok(connected) => return Ok(connected),
+            Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(BUSY_RETRY).await,
+            Err(error) => {
+                let told = format!("{}: {error}", connection.get_filename().display());
+                return Err(match store_error(error) {
+                    StoreError::Corrupt(_) => StoreError::Corrupt(told),
+                    _ => StoreError::Unavailable(told),
+                });
+            }
+        }
+    }
+}
+
+/// Brings the schema up to date. All of it is one transaction under the write lock, so that two processes that start at
+/// once do not both do it, and one that fails leaves the database as it was.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let step = |&(version, description, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(step).collect());
+    let newest = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
+    // `run_direct` is what sqlx has for futures that must be `Send` (`run` is "not general enough" there).
+    migrator.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) if version > newest => StoreError::Corrupt(format!(
+            "the database has migration {version}, and this program knows none after {newest}: a newer version of \
+             paliadin has used it; run that version, or restore a backup"
+        )),
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
+            StoreError::Corrupt(format!("the schema is not ours: {error}"))
+        }
+        other => unavailable(other),
+    })?;
+    transaction.commit().await.map_err(unavailable)
+}

@@ -1,0 +1,207 @@
+//! Everything that can be written, as data: what one transaction is made of.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::rows::{AgentSession, ApiToken, Turn, User, WebSession};
+use crate::turn::{Event, Outcome, SessionId, Timestamp, TurnId, UserId};
+
+/// A turn as it is accepted. Its conversation is made with it where there is none yet.
+#[derive(Clone, PartialEq)]
+pub struct NewTurn {
+    /// Made by the server (UUIDv7).
+    pub turn_id: TurnId,
+    /// Who asks.
+    pub user_id: UserId,
+    /// In which conversation.
+    pub session_id: SessionId,
+    /// Which agent session shall answer.
+    pub agent_session: String,
+    /// The client's own id.
+    pub client_turn_id: Option<String>,
+    /// Which backend runs it.
+    pub backend: String,
+    /// `""` is the default persona.
+    pub persona: String,
+    /// Which agent profile answers.
+    pub profile: String,
+    /// The question.
+    pub user_message: String,
+    /// Where the embedding page is.
+    pub page_origin: Option<String>,
+    /// The page's context, a JSON object.
+    pub context: Option<Value>,
+    /// When it came in.
+    pub queued_at: Timestamp,
+    /// Queued turns that the user may have, this one included.
+    pub queue_limit: u32,
+}
+
+/// Why a turn was not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The conversation is someone else's. To the asker it does not exist.
+    ForeignConversation,
+    /// The user has `queue_limit` queued turns already.
+    QueueFull,
+}
+
+/// What became of a [`NewTurn`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Accepted {
+    /// The row: the new one, or the one that the same `client_turn_id` made before.
+    pub turn: Turn,
+    /// False where the turn was there already.
+    pub created: bool,
+    /// Open turns of the same agent session before this one; 0 for one that is no longer queued.
+    pub ahead: u32,
+}
+
+/// The end of a turn, with the events that tell it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Finish {
+    /// Which turn.
+    pub turn_id: TurnId,
+    /// Written only while the row's epoch is not newer: a stale runner changes nothing.
+    pub epoch: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+    /// Events that become durable together with the row, the final one last.
+    pub events: Vec<Event>,
+}
+
+/// Fields of an agent session to change; `None` leaves one as it is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SessionPatch {
+    /// What it does now.
+    pub state: Option<String>,
+    /// Why it changed last.
+    pub last_reason: Option<String>,
+    /// Restarts to add.
+    pub restarts: i64,
+    /// What the agent needs to take up its memory again.
+    pub agent_resume_id: Option<String>,
+    /// When it took a turn.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// One write.
+#[derive(Clone, PartialEq)]
+pub enum Write {
+    /// Accept a turn, and with it event `0-1` of its log: `queued` with `{turn_id, position}`, where position is
+    /// [`Accepted::ahead`]. Answers [`Written::Accepted`] or [`Written::Refused`].
+    /// The same `client_turn_id` of the same user again is answered with the turn that is there, and writes nothing.
+    AcceptTurn(Box<NewTurn>),
+    /// The intent to type: `queued` → `running` under `epoch` (compare-and-set).
+    /// Answers [`Written::Turn`]: `None` where the turn was not queued any more.
+    ClaimTurn {
+        /// Which turn.
+        turn_id: TurnId,
+        /// The agent session's epoch, which becomes the turn's.
+        epoch: i64,
+        /// Where it will be typed (see `Turn::delivering_pane`).
+        pane: String,
+        /// When the intent was made: `delivering_at`.
+        at: Timestamp,
+    },
+    /// The agent was seen to have the turn. Answers [`Written::Done`].
+    StartTurn {
+        /// Which turn.
+        turn_id: TurnId,
+        /// Ignored where the row's epoch differs.
+        epoch: i64,
+        /// `started_at`.
+        at: Timestamp,
+    },
+    /// The end of an open turn and the events that tell it. Answers [`Written::Turn`]: `None` where the turn was final
+    /// already or belongs to a newer epoch, and then nothing was written, no event either.
+    FinishTurn(Box<Finish>),
+    /// Events of a turn; one that is there already is left as it is. Answers [`Written::Done`].
+    AppendEvents {
+        /// Which turn.
+        turn_id: TurnId,
+        /// In order.
+        events: Vec<Event>,
+        /// When they happened.
+        at: Timestamp,
+    },
+    /// The agent session of a user and persona, made where there is none. A new one is named
+    /// `<prefix>-<first 8 hex digits of the user's id>`, with 4 more digits until the name is free.
+    /// Answers [`Written::AgentSession`].
+    OpenAgentSession {
+        /// The name's first part; a dot in it becomes `_`.
+        prefix: String,
+        /// Whom it serves.
+        user_id: UserId,
+        /// `""` is the default persona.
+        persona: String,
+        /// Which backend it lives on.
+        backend: String,
+    },
+    /// Makes `node` the owner under the next epoch. Answers [`Written::AgentSession`] with that epoch.
+    TakeAgentSession {
+        /// Which one.
+        name: String,
+        /// The new owner.
+        node: String,
+        /// Until when nobody else may take it.
+        lease_until: Timestamp,
+    },
+    /// Changes fields of an agent session. Answers [`Written::Done`].
+    PatchAgentSession {
+        /// Which one.
+        name: String,
+        /// What to change.
+        patch: SessionPatch,
+    },
+    /// A new account, or new fields of one. Answers [`Written::Done`].
+    SaveUser(User),
+    /// A new token. Answers [`Written::Done`].
+    CreateToken(ApiToken),
+    /// Ends a token at once; one that is revoked stays as it is. Answers [`Written::Count`].
+    RevokeToken {
+        /// Which one.
+        token_id: Uuid,
+        /// When.
+        at: Timestamp,
+    },
+    /// A browser signed in. Answers [`Written::Done`].
+    CreateWebSession(WebSession),
+    /// Signs a browser out. Answers [`Written::Count`].
+    DeleteWebSession {
+        /// Its key.
+        hash: String,
+    },
+    /// An entry of the audit log. Answers [`Written::Done`].
+    Audit {
+        /// Who did it: an email or `system`.
+        actor: String,
+        /// What was done.
+        action: String,
+        /// To what.
+        target: String,
+        /// More about it; no turn text and no secret.
+        detail: Value,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a [`Write`] answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Written {
+    /// Nothing more to say.
+    Done,
+    /// How many rows were changed.
+    Count(u64),
+    /// The turn is in the table.
+    Accepted(Box<Accepted>),
+    /// The turn is not in the table.
+    Refused(Refusal),
+    /// The row after the write, if it was made.
+    Turn(Option<Box<Turn>>),
+    /// The row after the write.
+    AgentSession(Box<AgentSession>),
+}

@@ -1,0 +1,199 @@
+//! Follows one turn from a client's last event to the end, wherever the events are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::frame;
+use super::log::{Position, TurnLog};
+use crate::store::{Store, StoreError, Turn};
+use crate::turn::{ErrorCode, Event, EventId, EventKind, TurnState, error_data};
+
+/// Events of a finished turn that are read from the store at once.
+const PAGE: u32 = 500;
+
+/// Intervals and limits of a reader.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Of `thinking`.
+    pub thinking: Duration,
+    /// Of `ping`.
+    pub ping: Duration,
+    /// The `retry` field.
+    pub retry: Duration,
+    /// Bytes behind the live turn after which a reader is dropped.
+    pub max_lag: usize,
+}
+
+/// The frames of an open turn after `seen`. Ends after the final event, when `closing` turns true, or when the reader
+/// lags too far behind what happened since it came (it can resume).
+pub fn live(log: Arc<TurnLog>, seen: EventId, pace: Pace, closing: watch::Receiver<bool>) -> BoxStream<'static, Bytes> {
+    let (first, index) = match log.position(seen) {
+        Position::At(index) => (None, index),
+        Position::Resync(frame, index) => (Some(frame), index),
+    };
+    let reader = Reader {
+        length: log.watch(),
+        backlog: log.batch(index).next,
+        index,
+        thinking: interval(pace.thinking),
+        ping: interval(pace.ping),
+        closing,
+        ended: false,
+        pace,
+        log,
+    };
+    let opening = [Some(frame::retry(pace.retry.as_millis())), first].into_iter().flatten();
+    stream::iter(opening).chain(stream::unfold(reader, Reader::next).flat_map(stream::iter)).boxed()
+}
+
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+struct Reader {
+    log: Arc<TurnLog>,
+    length: watch::Receiver<usize>,
+    index: usize,
+    /// Events that were there when the reader came: being behind these is no fault of its own.
+    backlog: usize,
+    thinking: Interval,
+    ping: Interval,
+    closing: watch::Receiver<bool>,
+    ended: bool,
+    pace: Pace,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Vec<Bytes>, Reader)> {
+        loop {
+            if self.ended || *self.closing.borrow() {
+                return None;
+            }
+            self.length.mark_unchanged();
+            let batch = self.log.batch(self.index);
+            if batch.next > self.index {
+                let lag = self.log.bytes_between(self.index.max(self.backlog), batch.next);
+                if lag > self.pace.max_lag {
+                    tracing::info!(lag, "slow reader dropped");
+                    return None;
+                }
+                self.index = batch.next;
+                self.ended = batch.ended;
+                self.thinking.reset();
+                self.ping.reset();
+                return Some((batch.frames, self));
+            }
+            tokio::select! {
+                _ = self.length.changed() => {}
+                _ = self.closing.changed() => {}
+                _ = self.thinking.tick() => {
+                    self.ping.reset();
+                    let frames = vec![thinking(&self.log)];
+                    return Some((frames, self));
+                }
+                _ = self.ping.tick() => return Some((vec![frame::transient("ping", &json!({}))], self)),
+            }
+        }
+    }
+}
+
+fn thinking(log: &TurnLog) -> Bytes {
+    let (pulse, accepted) = log.pulse();
+    let seconds = |since: Instant| since.elapsed().as_secs();
+    let upstream = match (&pulse.started, pulse.attention, &pulse.first) {
+        (None, ..) => "queued",
+        (_, true, _) => "attention",
+        (_, _, None) => "working",
+        _ => "answering",
+    };
+    let data = json!({
+        "elapsed_seconds": seconds(accepted),
+        "since_first": pulse.first.map(seconds),
+        "upstream": upstream,
+        "activity": pulse.activity,
+    });
+    frame::transient("thinking", &data)
+}
+
+/// The frames of a finished turn after `seen`, from the store; `None` where nothing follows.
+///
+/// # Errors
+/// Where the store does not answer.
+pub async fn finished(
+    store: &dyn Store,
+    turn: &Turn,
+    seen: EventId,
+    pace: Pace,
+) -> Result<Option<Vec<Bytes>>, StoreError> {
+    let mut frames = vec![frame::retry(pace.retry.as_millis())];
+    let known = seen == EventId::START || store.has_event(turn.turn_id, seen).await?;
+    let mut events = Vec::new();
+    let mut after = if known { seen } else { EventId::START };
+    loop {
+        let page = store.events_after(turn.turn_id, after, PAGE).await?;
+        let full = page.len() == PAGE as usize;
+        after = page.last().map_or(after, |event| event.id);
+        events.extend(page);
+        if !full {
+            break;
+        }
+    }
+    let complete = events.last().is_some_and(|event| event.kind.is_final());
+    if known && events.is_empty() && seen != EventId::START {
+        return Ok(None);
+    }
+    if known && complete {
+        frames.extend(events.iter().map(frame::event));
+        return Ok(Some(frames));
+    }
+    // What the client holds is unknown, or the events were pruned: the row is the record.
+    let open = events.iter().rfind(|event| !event.kind.is_final()).map(|event| event.id);
+    let ending = events.into_iter().next_back().filter(|event| event.kind.is_final()).unwrap_or_else(|| ending(turn));
+    if seen == ending.id {
+        return Ok(None);
+    }
+    let covered = open.unwrap_or(EventId { epoch: ending.id.epoch, seq: ending.id.seq - 1 });
+    let text = turn.response.as_deref().or(turn.partial.as_deref()).unwrap_or_default();
+    frames.push(frame::resync(covered, text));
+    frames.push(frame::event(&ending));
+    Ok(Some(frames))
+}
+
+/// The final event of a turn whose events are gone, told from its row.
+fn ending(turn: &Turn) -> Event {
+    let id = EventId { epoch: turn.epoch, seq: i64::from(i32::MAX) };
+    match turn.state {
+        TurnState::Done => Event { id, kind: EventKind::End, data: end_data(turn, false) },
+        state => {
+            let fallback = if state == TurnState::Cancelled { ErrorCode::Cancelled } else { ErrorCode::Uncertain };
+            let code = turn.error_code.unwrap_or(fallback);
+            Event { id, kind: EventKind::Error, data: error_data(code, "the turn ended without an answer") }
+        }
+    }
+}
+
+/// Data of an `end` event, from the row.
+pub fn end_data(turn: &Turn, streamed: bool) -> Value {
+    let mut data = json!({
+        "turn_id": turn.turn_id,
+        "used_tools": turn.used_tools,
+        "rows_seen": turn.rows_seen,
+        "chip_count": turn.chip_count,
+        "classifier_tag": turn.classifier_tag,
+        "duration_ms": turn.duration_ms,
+        "streamed": streamed,
+        "late": turn.late,
+    });
+    if let Some(id) = &turn.aichat_conversation_id {
+        data["aichat_conversation_id"] = json!(id);
+    }
+    data
+}

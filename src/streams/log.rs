@@ -1,0 +1,273 @@
+//! The event log of one open turn: events with sequence numbers, and a notify. Every reader has a cursor of its own,
+//! so a reader can be as slow as it likes without slowing the turn or missing an event.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::frame;
+use crate::turn::{Event, EventId, EventKind};
+
+/// What a turn is doing now: shown by `thinking`, kept in no log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// When the turn left the queue.
+    pub started: Option<Instant>,
+    /// When the first piece of the answer came.
+    pub first: Option<Instant>,
+    /// The agent waits for a person.
+    pub attention: bool,
+    /// What the agent says that it is doing.
+    pub activity: Option<String>,
+}
+
+/// The log of one turn.
+#[derive(Debug)]
+pub struct TurnLog {
+    inner: RwLock<Inner>,
+    /// Number of events; every reader waits on it.
+    length: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    entries: Vec<Entry>,
+    /// The place of the next event.
+    next: EventId,
+    /// What a client that has seen everything holds as the answer.
+    text: String,
+    /// Bytes of all frames so far.
+    bytes: usize,
+    pulse: Pulse,
+    accepted: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: EventId,
+    kind: EventKind,
+    frame: Bytes,
+    /// Bytes of all frames up to the end of this one.
+    end: usize,
+}
+
+/// What a reader gets from one look.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Encoded events, in order.
+    pub frames: Vec<Bytes>,
+    /// Where the next look begins.
+    pub next: usize,
+    /// The last event is final: nothing follows.
+    pub ended: bool,
+}
+
+/// Where a reader that holds some event id begins.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Position {
+    /// At this index: it holds everything before.
+    At(usize),
+    /// What it holds is not known here: it gets this frame, then goes on at the index.
+    Resync(Bytes, usize),
+}
+
+impl Default for TurnLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TurnLog {
+    /// An empty log, before any runner: epoch 0.
+    pub fn new() -> Self {
+        let inner = Inner {
+            entries: Vec::new(),
+            next: EventId { epoch: 0, seq: 1 },
+            text: String::new(),
+            bytes: 0,
+            pulse: Pulse::default(),
+            accepted: Instant::now(),
+        };
+        Self { inner: RwLock::new(inner), length: watch::Sender::new(0) }
+    }
+
+    /// A log as the store has it, to go on with.
+    pub fn restored(events: &[Event]) -> Self {
+        let log = Self::new();
+        if let Some(last) = events.last() {
+            log.write(|inner| inner.next = EventId { epoch: last.id.epoch, seq: last.id.seq + 1 });
+        }
+        log.publish(events);
+        log
+    }
+
+    /// From now on events are written under this epoch, unless they are already.
+    pub fn begin_epoch(&self, epoch: i64) {
+        self.write(|inner| {
+            if epoch > inner.next.epoch {
+                inner.next = EventId { epoch, seq: 1 };
+            }
+        });
+    }
+
+    /// Gives an event its place, without showing it yet. The one writer of a log shows it by [`Self::publish`] before
+    /// it stages the next, save for the events that end a turn: those are shown together once they are durable.
+    pub fn stage(&self, kind: EventKind, data: Value) -> Event {
+        self.write(|inner| {
+            let id = inner.next;
+            inner.next.seq += 1;
+            Event { id, kind, data }
+        })
+    }
+
+    /// Shows events to every reader.
+    pub fn publish(&self, events: &[Event]) {
+        let length = self.write(|inner| {
+            for event in events {
+                inner.push(event);
+            }
+            inner.entries.len()
+        });
+        self.length.send_replace(length);
+    }
+
+    /// Changes what `thinking` tells.
+    pub fn update_pulse(&self, change: impl FnOnce(&mut Pulse)) {
+        self.write(|inner| change(&mut inner.pulse));
+    }
+
+    /// What the turn does now, and when it was accepted.
+    pub fn pulse(&self) -> (Pulse, Instant) {
+        self.read(|inner| (inner.pulse.clone(), inner.accepted))
+    }
+
+    /// What a client that has seen everything holds as the answer.
+    pub fn text(&self) -> String {
+        self.read(|inner| inner.text.clone())
+    }
+
+    /// Where a reader begins that saw the event `seen` last.
+    pub fn position(&self, seen: EventId) -> Position {
+        self.read(|inner| {
+            if seen == EventId::START {
+                return Position::At(0);
+            }
+            if let Ok(index) = inner.entries.binary_search_by_key(&seen, |entry| entry.id) {
+                return Position::At(index + 1);
+            }
+            // A final event is never replaced: it is sent as it is, after the text.
+            let open = inner.entries.iter().rposition(|entry| !entry.kind.is_final());
+            match open {
+                Some(index) => {
+                    let id = inner.entries[index].id;
+                    Position::Resync(frame::resync(id, &inner.text), index + 1)
+                }
+                None => Position::At(0),
+            }
+        })
+    }
+
+    /// Everything from `index` on.
+    pub fn batch(&self, index: usize) -> Batch {
+        self.read(|inner| Batch {
+            frames: inner.entries.iter().skip(index).map(|entry| entry.frame.clone()).collect(),
+            next: inner.entries.len(),
+            ended: inner.entries.last().is_some_and(|entry| entry.kind.is_final()),
+        })
+    }
+
+    /// Bytes that lie between two indexes.
+    pub fn bytes_between(&self, from: usize, to: usize) -> usize {
+        self.read(|inner| {
+            let end =
+                |index: usize| index.checked_sub(1).and_then(|at| inner.entries.get(at)).map_or(0, |entry| entry.end);
+            end(to).saturating_sub(end(from))
+        })
+    }
+
+    /// Resolves whenever the number of events has changed.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.length.subscribe()
+    }
+
+    /// Readers that wait now.
+    pub fn readers(&self) -> usize {
+        self.length.receiver_count()
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
+        look(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn push(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::Content => {
+                let piece = event.data.get("delta").or_else(|| event.data.get("text"));
+                self.text.push_str(piece.and_then(Value::as_str).unwrap_or_default());
+                self.pulse.first.get_or_insert_with(Instant::now);
+            }
+            EventKind::Resync => {
+                self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
+            }
+            _ => {}
+        }
+        let frame = frame::event(event);
+        self.bytes += frame.len();
+        self.entries.push(Entry { id: event.id, kind: event.kind, frame, end: self.bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn log_of(deltas: &[&str]) -> TurnLog {
+        let log = TurnLog::new();
+        log.begin_epoch(1);
+        for delta in deltas {
+            let event = log.stage(EventKind::Content, json!({ "delta": delta, "streamed": true }));
+            log.publish(&[event]);
+        }
+        log
+    }
+
+    #[test]
+    fn an_unknown_place_is_answered_with_the_whole_text() {
+        let log = log_of(&["a", "b"]);
+        let Position::Resync(frame, next) = log.position(EventId { epoch: 0, seq: 9 }) else { panic!("no resync") };
+        assert_eq!(frame, "id: 1-2\nevent: resync\ndata: {\"text\":\"ab\"}\n\n");
+        assert_eq!(next, 2);
+        assert_eq!(log.position(EventId { epoch: 1, seq: 1 }), Position::At(1));
+    }
+
+    proptest! {
+        /// However a reader is cut, it gets every event once, in order.
+        #[test]
+        fn a_reader_that_resumes_misses_and_repeats_nothing(cuts in proptest::collection::vec(0usize..5, 0..12)) {
+            let deltas: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+            let log = log_of(&deltas.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut seen = EventId::START;
+            let mut got: Vec<Bytes> = Vec::new();
+            for take in cuts.into_iter().chain([10]) {
+                let Position::At(index) = log.position(seen) else { panic!("resync") };
+                for frame in log.batch(index).frames.into_iter().take(take) {
+                    got.push(frame);
+                    seen = EventId { epoch: 1, seq: seen.seq + 1 };
+                }
+            }
+            prop_assert_eq!(got, log.batch(0).frames);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Integration tests: the real parts, in one binary.
+
+mod demo;
+mod store;

@@ -1,0 +1,135 @@
+//! What every driver of the store must do: one function per property, written against `&dyn Store`. A driver's module
+//! runs them all with `contract!(its function that opens a fresh store)`.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
+mod accounts;
+mod batches;
+mod events;
+mod sessions;
+mod sqlite;
+mod turns;
+
+use paliadin::store::{Accepted, NewTurn, Role, SharedStore, Store, Turn, User, Write, Written};
+use paliadin::turn::{SessionId, Timestamp, TurnId, UserId};
+use serde_json::json;
+
+/// An empty store, and the directory that has to live as long.
+pub struct Fresh {
+    pub store: SharedStore,
+    pub _directory: tempfile::TempDir,
+}
+
+macro_rules! contract {
+    ($open:path) => {
+        $crate::store::contract! { $open;
+            accounts::users_are_found_without_regard_to_case
+            accounts::an_email_belongs_to_one_user
+            accounts::tokens_round_trip
+            accounts::a_token_is_revoked_once
+            accounts::web_sessions_come_and_go
+            batches::a_refused_write_fails_alone
+            batches::a_refused_write_leaves_none_of_its_statements
+            batches::an_empty_batch_is_nothing
+            events::events_are_ordered_across_epochs
+            events::an_event_is_written_once
+            events::many_events_in_one_write
+            events::events_need_their_turn
+            sessions::two_users_never_share_a_name
+            sessions::one_user_keeps_the_name
+            sessions::unusable_names_are_refused
+            sessions::taking_a_session_counts_its_epoch
+            sessions::a_patch_changes_what_it_names
+            turns::an_accepted_turn_reads_back
+            turns::the_same_client_turn_id_is_the_same_turn
+            turns::a_foreign_conversation_is_refused
+            turns::the_queue_is_limited
+            turns::the_queue_is_first_in_first_out
+            turns::one_of_many_claims_wins
+            turns::only_the_claiming_epoch_starts
+            turns::an_answer_reads_back
+            turns::failures_and_cancels_read_back
+            turns::a_stale_runner_writes_nothing
+            turns::a_queued_turn_can_be_finished
+            turns::open_turns_are_told_oldest_first
+            turns::history_is_the_newest_oldest_first
+            turns::any_text_round_trips
+        }
+    };
+    ($open:path; $($module:ident :: $property:ident)+) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $property() {
+            let fresh = $open().await;
+            let property = $crate::store::$module::$property(&*fresh.store);
+            tokio::time::timeout(std::time::Duration::from_secs(60), property).await.expect("the property hangs");
+            fresh.store.close().await;
+        }
+    )+ };
+}
+pub(crate) use contract;
+
+/// Moments in the tests: this many milliseconds after an arbitrary one.
+pub fn at(millis: i64) -> Timestamp {
+    Timestamp(1_700_000_000_000 + millis)
+}
+
+/// Makes one write that must not fail.
+pub async fn write(store: &dyn Store, write: Write) -> Written {
+    store.write(&[write]).await.unwrap().remove(0).unwrap()
+}
+
+/// A new account.
+pub async fn new_user(store: &dyn Store) -> UserId {
+    let user_id = UserId::fresh();
+    assert_eq!(write(store, Write::SaveUser(account(user_id, &format!("{user_id}@example.org")))).await, Written::Done);
+    user_id
+}
+
+pub fn account(user_id: UserId, email: &str) -> User {
+    User { user_id, email: email.to_owned(), display_name: "Ada".to_owned(), role: Role::User, disabled_at: None }
+}
+
+/// A question by `user_id` in a conversation of its own.
+pub fn question(user_id: UserId) -> NewTurn {
+    NewTurn {
+        turn_id: TurnId::fresh(),
+        user_id,
+        session_id: SessionId::fresh(),
+        agent_session: format!("paliadin-{}", user_id.0.simple()),
+        client_turn_id: None,
+        backend: "local".to_owned(),
+        persona: String::new(),
+        profile: "demo".to_owned(),
+        user_message: "How many?\nAnd why?".to_owned(),
+        page_origin: Some("https://app.example.org".to_owned()),
+        context: Some(json!({ "route": "/orders", "extra": { "n": 1 } })),
+        queued_at: at(0),
+        queue_limit: 8,
+    }
+}
+
+/// Has a turn accepted.
+pub async fn accept(store: &dyn Store, new: NewTurn) -> Accepted {
+    match write(store, Write::AcceptTurn(Box::new(new))).await {
+        Written::Accepted(accepted) => *accepted,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+/// A queued turn of a user of its own.
+pub async fn queued_turn(store: &dyn Store) -> Turn {
+    accept(store, question(new_user(store).await)).await.turn
+}
+
+/// Claims a turn under `epoch`; the row, if this claim won.
+pub async fn claim(store: &dyn Store, turn_id: TurnId, epoch: i64) -> Option<Turn> {
+    let claim = Write::ClaimTurn { turn_id, epoch, pane: "%1 4711 99".to_owned(), at: at(10) };
+    turn_written(write(store, claim).await)
+}
+
+pub fn turn_written(written: Written) -> Option<Turn> {
+    match written {
+        Written::Turn(turn) => turn.map(|turn| *turn),
+        other => panic!("no turn: {other:?}"),
+    }
+}

@@ -1,0 +1,267 @@
+//! What is SQLite's alone: the file, its locks, its schema.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use paliadin::store::sqlite::{SqliteOptions, SqliteStore};
+use paliadin::store::{NewTurn, Store, StoreError, Write, Written};
+use paliadin::turn::{EventId, UserId};
+use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, query};
+
+use super::{Fresh, accept, account, at, new_user, question, write};
+
+mod contract {
+    super::super::contract!(super::fresh);
+}
+
+async fn fresh() -> Fresh {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("db")).await.unwrap();
+    Fresh { store: Arc::new(store), _directory: directory }
+}
+
+async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &str) {
+    query(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("a/state");
+    let path = state.join("paliadin.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    new_user(&store).await;
+    assert_eq!(mode(&state), 0o700);
+    for name in ["paliadin.db", "paliadin.db-wal", "paliadin.db-shm"] {
+        assert_eq!(mode(&state.join(name)), 0o600, "{name}");
+    }
+    store.close().await;
+    assert!(!state.join("paliadin.db-wal").exists(), "a clean end leaves one file");
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let turn = accept(&store, question(new_user(&store).await)).await.turn;
+    store.close().await;
+    assert!(matches!(store.write(&[]).await, Ok(results) if results.is_empty()));
+    let closed = store.write(&[Write::DeleteWebSession { hash: String::new() }]).await;
+    assert!(matches!(closed, Err(StoreError::Unavailable(_))), "{closed:?}");
+    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert!(store.turn(turn.turn_id).await.unwrap() == Some(turn.clone()));
+    assert!(store.has_event(turn.turn_id, EventId { epoch: 0, seq: 1 }).await.unwrap());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_connections_are_set_up_as_promised() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut connection = raw(&path).await;
+    let journal = query("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(journal.get::<String, _>(0), "wal");
+    let tables = query("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0");
+    let tables: Vec<String> = tables.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect();
+    for table in tables {
+        assert!(table.starts_with("sqlite_") || table == "_sqlx_migrations", "{table} is not strict");
+    }
+    connection.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let mut connection = raw(&path).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'from the future', 1, x'00', 0)";
+    execute(&mut connection, newer).await;
+    let Err(StoreError::Corrupt(message)) = SqliteStore::open(&path).await else { panic!("it was opened") };
+    assert!(message.contains("9999") && message.contains("newer version"), "{message}");
+    execute(&mut connection, "DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+    SqliteStore::open(&path).await.unwrap().close().await;
+
+    execute(&mut connection, "UPDATE _sqlx_migrations SET checksum = x'00'").await;
+    assert!(matches!(SqliteStore::open(&path).await, Err(StoreError::Corrupt(_))));
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    std::fs::write(&path, "not a database, but long enough to be looked at".repeat(100)).unwrap();
+    assert!(matches!(SqliteStore::open(&path).await, Err(StoreError::Corrupt(_))));
+    assert!(matches!(SqliteStore::open(directory.path()).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(SqliteStore::open(&path.join("below/a/file")).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_a_new_database_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let stores = join_all((0..8).map(|_| {
+        let path = path.clone();
+        tokio::spawn(async move { SqliteStore::open(&path).await })
+    }));
+    for store in stores.await {
+        let store = store.unwrap().unwrap();
+        new_user(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let stores = [SqliteStore::open(&path).await.unwrap(), SqliteStore::open(&path).await.unwrap()];
+    let user = new_user(&stores[0]).await;
+    let write_many = async |store: &SqliteStore| {
+        for _ in 0..50 {
+            accept(store, NewTurn { queue_limit: 1_000, ..question(user) }).await;
+        }
+    };
+    tokio::join!(write_many(&stores[0]), write_many(&stores[1]));
+    for store in &stores {
+        let queued = store.queued(&question(user).agent_session).await.unwrap();
+        assert_eq!(queued.len(), 100);
+        assert!(queued.is_sorted());
+    }
+    for store in stores {
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_database_is_unavailable_until_it_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let options = SqliteOptions { busy_timeout: Duration::from_millis(100), ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options).await.unwrap();
+    let user = new_user(&store).await;
+    let mut other = raw(&path).await;
+    for _ in 0..3 {
+        execute(&mut other, "BEGIN IMMEDIATE").await;
+        let new = question(user);
+        let batch = vec![
+            Write::SaveUser(account(UserId::fresh(), "late@example.org")),
+            Write::AcceptTurn(Box::new(new.clone())),
+        ];
+        let result = store.write(&batch).await;
+        assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+        assert_eq!(store.users().await.unwrap().len(), 1, "reads do not wait for a writer");
+        execute(&mut other, "COMMIT").await;
+        assert_eq!(store.user_by_email("late@example.org").await.unwrap(), None);
+        assert!(store.turn(new.turn_id).await.unwrap().is_none());
+        accept(&store, new).await;
+    }
+    other.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_may_go_away() {
+    let fresh = fresh().await;
+    let store = &*fresh.store;
+    let user = new_user(store).await;
+    let mut asked = Vec::new();
+    for step in 0..40 {
+        let new = NewTurn { queue_limit: 1_000, ..question(user) };
+        asked.push(new.turn_id);
+        // Dropped wherever it is after that time.
+        let patience = Duration::from_micros(50 * step);
+        let _ = tokio::time::timeout(patience, store.write(&[Write::AcceptTurn(Box::new(new))])).await;
+    }
+    accept(store, NewTurn { queue_limit: 1_000, ..question(user) }).await;
+    for id in asked {
+        let whole = store.turn(id).await.unwrap().is_some();
+        assert_eq!(store.has_event(id, EventId { epoch: 0, seq: 1 }).await.unwrap(), whole);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_question_brings_a_hidden_conversation_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let first = accept(&store, question(new_user(&store).await)).await.turn;
+    let mut connection = raw(&path).await;
+    execute(&mut connection, "UPDATE conversations SET hidden_at = 1").await;
+    assert!(store.history(first.user_id, first.session_id, 9).await.unwrap().is_empty());
+    let next = NewTurn { session_id: first.session_id, ..question(first.user_id) };
+    let second = accept(&store, next).await.turn;
+    assert_eq!(store.conversation(first.session_id).await.unwrap().unwrap().hidden_at, None);
+    let history = store.history(first.user_id, first.session_id, 9).await.unwrap();
+    assert!(history == [first, second]);
+    connection.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_harms_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let turn = accept(&store, question(new_user(&store).await)).await.turn;
+    let mut connection = raw(&path).await;
+    execute(&mut connection, "UPDATE paliadin_turns SET rows_seen = '{}'").await;
+    assert!(matches!(store.turn(turn.turn_id).await, Err(StoreError::Corrupt(_))));
+    let user = account(UserId::fresh(), "ada@example.org");
+    let batch = vec![
+        Write::ClaimTurn { turn_id: turn.turn_id, epoch: 1, pane: "%1".to_owned(), at: at(1) },
+        Write::SaveUser(user.clone()),
+    ];
+    let results = store.write(&batch).await.unwrap();
+    assert!(matches!(results[..], [Err(StoreError::Corrupt(_)), Ok(Written::Done)]), "{results:?}");
+    assert_eq!(store.user(user.user_id).await.unwrap(), Some(user));
+    let state = query("SELECT state FROM paliadin_turns").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(state.get::<String, _>(0), "queued");
+    connection.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_keeps_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for action in ["token.created", "session.reset"] {
+        let entry = Write::Audit {
+            actor: "system".to_owned(),
+            action: action.to_owned(),
+            target: "x".to_owned(),
+            detail: json!({ "why": "\0" }),
+            at: at(4),
+        };
+        assert_eq!(write(&store, entry).await, Written::Done);
+    }
+    let mut connection = raw(&path).await;
+    let rows = query("SELECT action, at, detail FROM audit_log ORDER BY id").fetch_all(&mut connection).await.unwrap();
+    let actions: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(actions, ["token.created", "session.reset"]);
+    assert_eq!((rows[0].get::<i64, _>(1), rows[0].get::<&str, _>(2)), (at(4).0, "{\"why\":\"\\u0000\"}"));
+    connection.close().await.unwrap();
+    store.close().await;
+}
