@@ -8,6 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::address::Address;
+use crate::faults;
 use crate::store::{SharedStore, StoreError, Write, Written};
 use crate::turn::{Event, Timestamp, TurnId};
 
@@ -142,6 +143,7 @@ impl Actor for RecorderActor {
         state: &mut RecorderState,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
+        faults::point("recorder.handle");
         match message {
             RecorderMsg::Write { write, reply } => {
                 state.pending.push_back(Pending { write: *write, reply: Some(reply) });

@@ -29,7 +29,7 @@ pub enum SessionsMsg {
     /// Accept this turn, in whichever agent session serves its user.
     Submit(Box<Question>, oneshot::Sender<Submitted>),
     /// A session's row was taken under a new epoch, or could not be.
-    Taken(Key, Result<AgentSession, StoreError>),
+    Taken(Key, Box<Result<AgentSession, StoreError>>),
     /// End the agent and every open turn of this user.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
     /// What does this user's session do? `None` where it has not been needed yet.
@@ -102,8 +102,10 @@ impl Actor for SessionsActor {
                     self.forward(directory, key, SessionMsg::Submit(question, reply));
                 }
             }
-            SessionsMsg::Taken(key, Ok(row)) => self.start_session(&myself, directory, key, row).await?,
-            SessionsMsg::Taken(key, Err(error)) => Self::cannot_open(directory, &key, &error),
+            SessionsMsg::Taken(key, taken) => match *taken {
+                Ok(row) => self.start_session(&myself, directory, key, row).await?,
+                Err(error) => Self::cannot_open(directory, &key, &error),
+            },
             SessionsMsg::Reset(key, reply) => {
                 if matches!(directory.entries.get(&key), Some(Entry::Failed)) {
                     directory.entries.remove(&key);
@@ -153,7 +155,7 @@ impl SessionsActor {
 
     fn open(&self, key: Key) {
         let taking = take(self.wiring.clone(), key.clone());
-        self.address.pipe(taking, |row| SessionsMsg::Taken(key, row));
+        self.address.pipe(taking, |row| SessionsMsg::Taken(key, Box::new(row)));
     }
 
     async fn start_session(

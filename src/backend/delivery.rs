@@ -72,16 +72,17 @@ async fn deliver(agent: &LocalAgent, job: &Job) -> Result<(), BackendError> {
     let pane = &agent.terminal.pane;
     let paste_once =
         || paste(&agent.server, Paste { pane, fence: &fence, epoch: job.epoch, text: &text, newline, bracketed: true });
-    for _ in 1..PASTE_TRIES {
-        match paste_once().await {
-            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {}
-            other => return pasted(other),
-        }
+    let mut outcome = paste_once().await;
+    let mut tries = 1;
+    while tries < PASTE_TRIES && matches!(outcome, Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. })) {
+        outcome = paste_once().await;
+        tries += 1;
     }
-    pasted(paste_once().await)
+    pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })
 }
 
-fn pasted(pasted: Result<Pasted, TmuxError>) -> Result<(), BackendError> {
+/// `if_gone` tells what is known of the message where the agent is gone.
+fn pasted(pasted: Result<Pasted, TmuxError>, if_gone: &str) -> Result<(), BackendError> {
     match pasted {
         Ok(Pasted::Typed | Pasted::Already) => {
             faults::point("backend.typed");
@@ -91,8 +92,8 @@ fn pasted(pasted: Result<Pasted, TmuxError>) -> Result<(), BackendError> {
             let message = format!("another owner (epoch {pane_epoch}) has taken the agent session");
             Err(BackendError::new(ErrorCode::Uncertain, message))
         }
-        Err(TmuxError::PaneDead(_) | TmuxError::ServerGone(_)) => Err(died("before the message was typed")),
-        Err(error) if error.is_missing_target() => Err(died("before the message was typed")),
+        Err(TmuxError::PaneDead(_) | TmuxError::ServerGone(_)) => Err(died(if_gone)),
+        Err(error) if error.is_missing_target() => Err(died(if_gone)),
         Err(error) => Err(unavailable(&error)),
     }
 }

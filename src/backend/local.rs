@@ -185,18 +185,16 @@ async fn wait_until_ready(agent: &LocalAgent, mut changes: Changes, timeout: Dur
         tokio::select! {
             _ = changes.changed() => {}
             reason = gone(&mut exit) => {
-                return Err(failed(format!("the agent {reason} before it was ready; {}", agent.last_words().await)));
+                return Err(failed(format!("the agent {reason} before it was ready")));
             }
             () = tokio::time::sleep_until(deadline) => {
-                let words = agent.last_words().await;
-                return Err(failed(format!("the agent was not ready within {}; {words}", humantime(timeout))));
+                // For the operator only: no turn was typed yet, but what an agent shows may be private.
+                let screen = agent.last_words().await;
+                tracing::warn!(place = agent.place(), screen, "agent not ready");
+                return Err(failed(format!("the agent was not ready within {} s", timeout.as_secs_f32())));
             }
         }
     }
-}
-
-fn humantime(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f32())
 }
 
 /// Resolves with the reason once the process is gone.

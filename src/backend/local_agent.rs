@@ -87,11 +87,7 @@ impl LocalAgent {
         let screen = self.server.capture(&self.terminal.pane).await.unwrap_or_default();
         let lines: Vec<&str> = screen.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let from = lines.len().saturating_sub(LAST_LINES);
-        if lines.is_empty() {
-            "its screen is empty".to_owned()
-        } else {
-            format!("on its screen: {}", lines[from..].join(" / "))
-        }
+        lines[from..].join(" / ")
     }
 
     fn signal_process(&self, signal: OsSignal) {

@@ -53,16 +53,17 @@ pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<C
     let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
     let environment = Environment::read(variables)?;
     let known = flatten(&collect(&defaults)?);
+    let mut origins = known.clone();
 
     let mut builder = config::Config::builder().add_source(defaults);
     if let Some(path) = file {
         let overlay = File::from(path.to_path_buf()).format(FileFormat::Toml);
-        reject_unknown(&known, &collect(&overlay)?)?;
+        origins.extend(known_keys(&known, &collect(&overlay)?)?);
         builder = builder.add_source(overlay);
     }
-    reject_unknown(&known, &collect(&environment)?)?;
+    origins.extend(known_keys(&known, &collect(&environment)?)?);
     let merged = builder.add_source(environment).build().map_err(|error| ConfigError::new(error.to_string()))?;
-    let mut config: Config = merged.try_deserialize().map_err(|error| ConfigError::new(error.to_string()))?;
+    let mut config: Config = merged.try_deserialize().map_err(|error| bad_value(&error.to_string(), &origins))?;
     complete(&mut config, variables)?;
     Ok(config)
 }
@@ -153,11 +154,22 @@ fn origin(value: &Value) -> String {
     value.origin().unwrap_or("the built-in defaults").to_owned()
 }
 
-fn reject_unknown(known: &BTreeMap<String, String>, source: &Map<String, Value>) -> Result<(), ConfigError> {
-    match flatten(source).into_iter().find(|(key, _)| !known.contains_key(key)) {
-        None => Ok(()),
+/// The keys of a source and where it sets them.
+fn known_keys(
+    known: &BTreeMap<String, String>,
+    source: &Map<String, Value>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let keys = flatten(source);
+    match keys.iter().find(|(key, _)| !known.contains_key(*key)) {
+        None => Ok(keys),
         Some((key, origin)) => Err(ConfigError::new(format!("unknown key `{key}` in {origin}"))),
     }
+}
+
+/// Names the key in every case, but the origin in some only.
+fn bad_value(error: &str, origins: &BTreeMap<String, String>) -> ConfigError {
+    let origin = error.split('`').find_map(|word| origins.get(word)).filter(|origin| !error.contains(origin.as_str()));
+    ConfigError::new(origin.map_or_else(|| error.to_owned(), |origin| format!("{error} in {origin}")))
 }
 
 /// The variables that are configuration, under their keys.

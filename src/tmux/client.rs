@@ -1,14 +1,16 @@
 //! One `tmux -C` process: how it is started, attached, read, and ended.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::{Block, Command, Event, Parser, TmuxError};
@@ -60,18 +62,39 @@ pub(super) fn spawn_error(config: &ControlConfig, error: &std::io::Error) -> Tmu
     }
 }
 
+/// Taken by whoever attaches or detaches a client on purpose, whichever process of ours it is.
+///
+/// tmux up to 3.6 dies, and all agents with it, when it notifies its control clients while one of them has not finished
+/// to introduce itself (tmux pull request 4980; seen on 3.3a with eight starters at once), and another client that
+/// comes or goes is such news. What a person does at that moment with a client of their own is not covered.
+async fn doorway(socket: &Path) -> Result<File, TmuxError> {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".attach");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).append(true).mode(0o600).open(PathBuf::from(path))?;
+        file.lock()?;
+        Ok(file)
+    });
+    let failed = |error: std::io::Error| TmuxError::SocketDir(format!("its lock: {error}"));
+    locked.await.map_err(std::io::Error::other).flatten().map_err(failed)
+}
+
 /// An attached client.
 pub(super) struct Client {
     pub child: Child,
     pub stdin: ChildStdin,
     pub reader: Reader<ChildStdout>,
     stderr: ChildStderr,
+    socket: PathBuf,
 }
 
 impl Client {
     /// Starts a client and waits until it is attached. No server is started where there is none.
     pub async fn connect(config: &ControlConfig) -> Result<(Self, Identity), TmuxError> {
         const NAME: &str = "attach-session";
+        let deadline = Instant::now() + config.deadline;
+        let late = TmuxError::Timeout { command: NAME };
+        let _doorway = timeout_at(deadline, doorway(&config.socket)).await.map_err(|_| late.clone())??;
         let mut command = tmux(config);
         command.args(["-N", "-C", NAME, "-f", "no-output,ignore-size", "-t"]).arg(format!("={}", config.session));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -80,12 +103,11 @@ impl Client {
         else {
             return Err(TmuxError::Io("a client without pipes".to_owned()));
         };
-        let mut client = Self { child, stdin, reader: Reader::new(stdout), stderr };
-        let attached = timeout(config.deadline, client.attached()).await;
-        match attached.unwrap_or(Err(TmuxError::Timeout { command: NAME })) {
+        let mut client = Self { child, stdin, reader: Reader::new(stdout), stderr, socket: config.socket.clone() };
+        match timeout_at(deadline, client.attached()).await.unwrap_or(Err(late)) {
             Ok(identity) => Ok((client, identity)),
             Err(error) => {
-                client.end(Duration::ZERO).await;
+                client.reap(Duration::ZERO).await;
                 Err(error)
             }
         }
@@ -137,8 +159,15 @@ impl Client {
         self.child.id().unwrap_or(0)
     }
 
-    /// Lets the client go: its input ends, and what has not gone after `grace` is killed. Returns once it is reaped.
-    pub async fn end(self, grace: Duration) {
+    /// Lets the client go in good order, and returns once it is reaped.
+    pub async fn dismiss(self, grace: Duration) {
+        // Where the lock is not to be had, the client goes without it: it must not stay.
+        let _doorway = timeout(grace, doorway(&self.socket)).await;
+        self.reap(grace).await;
+    }
+
+    /// Ends the client's input, and kills what has not gone after `grace`. Returns once it is reaped.
+    pub async fn reap(self, grace: Duration) {
         let Self { mut child, stdin, .. } = self;
         drop(stdin);
         if timeout(grace, child.wait()).await.is_err() {

@@ -148,7 +148,7 @@ impl Task {
     async fn reconnect(&self) -> Result<Client, TmuxError> {
         let (client, identity) = Client::connect(&self.config).await?;
         if identity != self.identity {
-            client.end(GRACE).await;
+            client.dismiss(GRACE).await;
             return Err(TmuxError::ServerGone("another server has taken its place".to_owned()));
         }
         let reconnects = self.shared.reconnects.fetch_add(1, Ordering::Relaxed) + 1;
@@ -198,8 +198,10 @@ impl Task {
         }
         if more {
             debug!(unanswered, "tmux client ended");
+            client.reap(GRACE).await;
+        } else {
+            client.dismiss(GRACE).await;
         }
-        client.end(GRACE).await;
         more
     }
 

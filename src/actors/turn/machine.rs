@@ -244,14 +244,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_turn_is_delivered_at_most_once_and_only_after_its_intent(inputs in any_run()) {
-            let (_, effects) = run(inputs.clone());
-            let deliveries = effects.iter().filter(|effect| **effect == Effect::Deliver).count();
-            prop_assert!(deliveries <= 1);
-            if deliveries == 1 {
-                let claimed = inputs.iter().position(|input| *input == Input::Claimed);
-                let ready = inputs.iter().position(|input| matches!(input, Input::Ready(_)));
-                prop_assert!(ready.is_some() && claimed > ready);
+            let mut machine = Machine::default();
+            let (mut intended, mut deliveries) = (false, 0);
+            for input in inputs {
+                let (next, effects) = machine.step(input.clone());
+                machine = next;
+                if effects.contains(&Effect::Deliver) {
+                    deliveries += 1;
+                    prop_assert!(intended && input == Input::Claimed);
+                }
+                intended |= effects.iter().any(|effect| matches!(effect, Effect::Claim(_)));
             }
+            prop_assert!(deliveries <= 1);
         }
 
         #[test]

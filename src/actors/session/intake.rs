@@ -1,0 +1,96 @@
+//! How a turn comes in: it is committed before anyone is told that it was accepted.
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::{SessionActor, SessionMsg, SessionState};
+use crate::store::{Accepted, NewTurn, Refusal, StoreError, Write, Written};
+use crate::turn::{EventKind, SessionId, Timestamp, TurnId, UserId};
+
+/// A turn as it comes in.
+#[derive(Clone)]
+pub struct Question {
+    /// Who asks.
+    pub user_id: UserId,
+    /// `""` is the default persona.
+    pub persona: String,
+    /// In which conversation.
+    pub session_id: SessionId,
+    /// The client's own id of the turn.
+    pub client_turn_id: Option<String>,
+    /// The message, within the size limit.
+    pub user_message: String,
+    /// Where the embedding page is.
+    pub page_origin: Option<String>,
+    /// The page's context, a JSON object.
+    pub context: Option<Value>,
+}
+
+/// What a submitted turn is answered.
+pub type Submitted = Result<Accepted, SubmitError>;
+
+/// Why a turn was not accepted. Nothing of it is in the store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The table refused it.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The table does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The session's actor failed too often; an admin or a restart clears it.
+    #[error("the agent session has failed too often")]
+    Failed,
+}
+
+impl SessionActor {
+    pub(super) fn submit(&self, question: Question, reply: oneshot::Sender<Submitted>) {
+        let turn = NewTurn {
+            turn_id: TurnId::fresh(),
+            user_id: question.user_id,
+            session_id: question.session_id,
+            agent_session: self.row.name.clone(),
+            client_turn_id: question.client_turn_id,
+            backend: self.wiring.backend.name().to_owned(),
+            persona: question.persona,
+            profile: self.wiring.backend.profile().to_owned(),
+            user_message: question.user_message,
+            page_origin: question.page_origin,
+            context: question.context,
+            queued_at: Timestamp::now(),
+            queue_limit: self.wiring.limits.queue,
+        };
+        let recorder = self.wiring.recorder.clone();
+        let write = async move { recorder.write(Write::AcceptTurn(Box::new(turn))).await };
+        self.address.pipe(write, |written| SessionMsg::Accepted(Box::new(written), reply));
+    }
+
+    pub(super) fn accepted(
+        &self,
+        state: &mut SessionState,
+        written: Result<Written, StoreError>,
+        reply: oneshot::Sender<Submitted>,
+    ) {
+        let answer = match written {
+            Ok(Written::Accepted(accepted)) => {
+                if accepted.created {
+                    let log = self.wiring.streams.open(accepted.turn.turn_id);
+                    // The same event that the table has already.
+                    log.publish(&[log.stage(EventKind::Queued, queued_data(accepted.turn.turn_id, accepted.ahead))]);
+                    self.look(state);
+                }
+                Ok(*accepted)
+            }
+            Ok(Written::Refused(refusal)) => Err(SubmitError::Refused(refusal)),
+            Ok(other) => Err(StoreError::Corrupt(format!("unexpected answer {other:?}")).into()),
+            Err(error) => Err(error.into()),
+        };
+        // Whoever asked may have hung up; the turn runs all the same.
+        let _ = reply.send(answer);
+    }
+}
+
+/// Data of a `queued` event.
+pub(super) fn queued_data(turn_id: TurnId, ahead: u32) -> Value {
+    json!({ "turn_id": turn_id, "position": ahead })
+}

@@ -1,0 +1,191 @@
+//! `session:<name>`: the serialiser of one agent session. One turn at a time, first come first served.
+//!
+//! The queue is the table: messages only wake. Nothing here waits inside a handler, so cancel, reset and status are
+//! answered at once while a turn runs for half an hour.
+
+mod agent;
+mod intake;
+mod queue;
+mod report;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+
+pub use intake::{Question, SubmitError, Submitted};
+pub use report::Report;
+
+use super::address::Address;
+use super::pane::PaneMsg;
+use super::supervise::{Children, End, Verdict};
+use super::turn::TurnMsg;
+use super::wiring::Wiring;
+use crate::backend::BackendError;
+use crate::faults;
+use crate::store::{AgentSession, StoreError, Turn, Written};
+use crate::turn::TurnId;
+
+/// A message to a session.
+pub enum SessionMsg {
+    /// Accept this turn.
+    Submit(Box<Question>, oneshot::Sender<Submitted>),
+    /// What the table said to it.
+    Accepted(Box<Result<Written, StoreError>>, oneshot::Sender<Submitted>),
+    /// The queue as the table has it, and its first turn.
+    Queue(Result<(Vec<TurnId>, Option<Box<Turn>>), StoreError>),
+    /// The turn that ran is over; `busy` says that the agent may still work on it.
+    TurnOver {
+        /// Which turn.
+        turn_id: TurnId,
+        /// See above.
+        busy: bool,
+    },
+    /// A turn whose runner failed is ended.
+    Settled(TurnId),
+    /// The agent is idle again.
+    Quiet,
+    /// The agent started, or ended.
+    AgentChanged {
+        /// For people.
+        reason: String,
+        /// Whether it is there.
+        alive: bool,
+    },
+    /// End the agent, and every turn with `session_reset`.
+    Reset(oneshot::Sender<Result<(), BackendError>>),
+    /// The reset is through.
+    ResetDone(Result<(), BackendError>),
+    /// What do you do?
+    Report(oneshot::Sender<Report>),
+    /// The backoff of the pane's keeper is over.
+    RestartPane,
+}
+
+/// What a session is given.
+pub struct SessionActor {
+    /// Handles.
+    pub wiring: Wiring,
+    /// Its own address.
+    pub address: Address<SessionMsg>,
+    /// Its row, under the epoch of this incarnation.
+    pub row: AgentSession,
+}
+
+/// What runs and what waits.
+pub struct SessionState {
+    children: Children<Child>,
+    pane: Address<PaneMsg>,
+    current: Option<Current>,
+    /// Waiting for the agent to be idle before anything is typed.
+    draining: bool,
+    resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
+    /// A look at the queue is under way.
+    looking: bool,
+    /// Something changed since that look began.
+    look_again: bool,
+    /// As of the last look; for reports only.
+    queued: Vec<TurnId>,
+    agent_alive: bool,
+    agent_starts: u64,
+    last_reason: Option<String>,
+}
+
+struct Current {
+    turn: Turn,
+    address: Address<TurnMsg>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Child {
+    Pane,
+    Turn(TurnId),
+}
+
+impl Actor for SessionActor {
+    type Msg = SessionMsg;
+    type State = SessionState;
+    type Arguments = ();
+
+    async fn pre_start(&self, myself: ActorRef<SessionMsg>, (): ()) -> Result<SessionState, ActorProcessingErr> {
+        let path = format!("{}/pane", self.address.gauge().path());
+        let mut state = SessionState {
+            children: Children::default(),
+            pane: Address::new(self.wiring.registry.enter(&path, "pane")),
+            current: None,
+            draining: false,
+            resetting: Vec::new(),
+            looking: false,
+            look_again: false,
+            queued: Vec::new(),
+            agent_alive: false,
+            agent_starts: 0,
+            last_reason: None,
+        };
+        self.start_pane(&myself, &mut state).await?;
+        Ok(state)
+    }
+
+    async fn post_start(
+        &self,
+        _myself: ActorRef<SessionMsg>,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
+        self.look(state);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SessionMsg>,
+        message: SessionMsg,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
+        self.address.gauge().handled();
+        faults::point("session.handle");
+        match message {
+            SessionMsg::Submit(question, reply) => self.submit(*question, reply),
+            SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
+            SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
+            SessionMsg::TurnOver { turn_id, busy } => self.turn_over(state, turn_id, busy),
+            SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, true),
+            SessionMsg::Quiet => {
+                state.draining = false;
+                self.look(state);
+            }
+            SessionMsg::AgentChanged { reason, alive } => self.agent_changed(state, reason, alive),
+            SessionMsg::Reset(reply) => self.reset(state, reply),
+            SessionMsg::ResetDone(outcome) => {
+                for reply in state.resetting.drain(..) {
+                    let _ = reply.send(outcome.clone());
+                }
+                self.look(state);
+            }
+            SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
+            SessionMsg::RestartPane => self.start_pane(&myself, state).await?,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<SessionMsg>,
+        event: SupervisionEvent,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.children.ended(&event) {
+            Some((Child::Turn(turn_id), end, _)) => {
+                self.wiring.registry.leave(&self.turn_path(turn_id));
+                if let End::Failure(why) = end {
+                    self.runner_failed(state, turn_id, &why);
+                }
+            }
+            Some((Child::Pane, end, Verdict::RestartAfter(wait))) => {
+                tracing::error!(session = %self.row.name, ?end, "the pane's keeper ended; starting it again");
+                self.address.pipe(tokio::time::sleep(wait), |()| SessionMsg::RestartPane);
+            }
+            // Without its pane a session is no use: its own supervisor decides.
+            Some((Child::Pane, ..)) => return Err("the pane's keeper ended too often".into()),
+            None => {}
+        }
+        Ok(())
+    }
+}

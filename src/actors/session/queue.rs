@@ -1,0 +1,134 @@
+//! The queue: looks at the table, runs what is next, and looks after a turn whose runner is over.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::intake::queued_data;
+use super::{Child, Current, SessionActor, SessionMsg, SessionState};
+use crate::actors::address::Address;
+use crate::actors::closing;
+use crate::actors::pane::PaneMsg;
+use crate::actors::supervise::ChildSpec;
+use crate::actors::turn::TurnActor;
+use crate::store::{SessionPatch, StoreError, Turn, Write};
+use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
+
+impl SessionActor {
+    /// Looks what is next, if something could be started now.
+    pub(super) fn look(&self, state: &mut SessionState) {
+        if state.looking {
+            state.look_again = true;
+            return;
+        }
+        state.looking = true;
+        state.look_again = false;
+        let (store, name) = (self.wiring.store.clone(), self.row.name.clone());
+        let read = async move {
+            let queued = store.queued(&name).await?;
+            let next = match queued.first() {
+                Some(first) => store.turn(*first).await?.map(Box::new),
+                None => None,
+            };
+            Ok((queued, next))
+        };
+        self.address.pipe(read, SessionMsg::Queue);
+    }
+
+    pub(super) async fn queue(
+        &self,
+        myself: &ActorRef<SessionMsg>,
+        state: &mut SessionState,
+        queue: Result<(Vec<TurnId>, Option<Box<Turn>>), StoreError>,
+    ) -> Result<(), ActorProcessingErr> {
+        state.looking = false;
+        let (queued, next) = match queue {
+            Ok(queue) => queue,
+            Err(error) => {
+                tracing::error!(session = %self.row.name, %error, "the queue cannot be read");
+                (Vec::new(), None)
+            }
+        };
+        state.queued = queued;
+        let blocked = state.current.is_some() || state.draining || !state.resetting.is_empty();
+        if let Some(turn) = next.filter(|turn| !blocked && turn.state == TurnState::Queued) {
+            state.queued.retain(|id| *id != turn.turn_id);
+            self.run(myself, state, *turn).await?;
+            self.tell_positions(state);
+        }
+        if state.look_again {
+            self.look(state);
+        }
+        self.note(state);
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        myself: &ActorRef<SessionMsg>,
+        state: &mut SessionState,
+        turn: Turn,
+    ) -> Result<(), ActorProcessingErr> {
+        let turn_id = turn.turn_id;
+        let address = Address::new(self.wiring.registry.enter(&self.turn_path(turn_id), "turn"));
+        let runner = TurnActor {
+            wiring: self.wiring.clone(),
+            address: address.clone(),
+            session: self.address.clone(),
+            pane: state.pane.clone(),
+            epoch: self.row.epoch,
+            log: self.wiring.streams.open(turn_id),
+        };
+        let (actor, _) = Actor::spawn_linked(None, runner, turn.clone(), myself.get_cell()).await?;
+        state.children.started(Child::Turn(turn_id), ChildSpec::TEMPORARY, &actor.get_cell(), address.gauge());
+        address.bind(actor);
+        state.current = Some(Current { turn, address });
+        Ok(())
+    }
+
+    /// Tells the turns that wait how many are before them now.
+    fn tell_positions(&self, state: &SessionState) {
+        for (index, turn_id) in state.queued.iter().enumerate() {
+            let Some(log) = self.wiring.streams.get(*turn_id) else { continue };
+            let ahead = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let event = log.stage(EventKind::Queued, queued_data(*turn_id, ahead));
+            log.publish(std::slice::from_ref(&event));
+            self.wiring.recorder.append(*turn_id, vec![event]);
+        }
+    }
+
+    pub(super) fn turn_over(&self, state: &mut SessionState, turn_id: TurnId, busy: bool) {
+        if state.current.as_ref().is_none_or(|current| current.turn.turn_id != turn_id) {
+            return;
+        }
+        state.current = None;
+        let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
+        self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
+        if busy {
+            state.draining = true;
+            let pane = state.pane.clone();
+            let quiesce = async move { pane.ask(|reply| PaneMsg::Quiesce(turn_id, reply)).await };
+            self.address.pipe(quiesce, |_| SessionMsg::Quiet);
+        } else {
+            self.look(state);
+        }
+        self.note(state);
+    }
+
+    /// A panic or an error in a runner ends its turn, and nothing else.
+    pub(super) fn runner_failed(&self, state: &mut SessionState, turn_id: TurnId, why: &str) {
+        tracing::error!(session = %self.row.name, %turn_id, why, "the turn's runner failed");
+        let Some(turn) = state.current.as_ref().map(|current| current.turn.clone()) else { return };
+        let (wiring, epoch) = (self.wiring.clone(), self.row.epoch);
+        let settle = async move {
+            // The row as it is by now: the runner may have claimed it.
+            let turn = wiring.store.turn(turn_id).await.ok().flatten().unwrap_or(turn);
+            let message = "the turn's runner failed; the agent may have seen the message";
+            let code = ErrorCode::UpstreamError;
+            closing::settle(wiring, turn, epoch, code, message).await;
+        };
+        self.address.pipe(settle, move |()| SessionMsg::Settled(turn_id));
+    }
+
+    pub(super) fn turn_path(&self, turn_id: TurnId) -> String {
+        format!("{}/turn:{turn_id}", self.address.gauge().path())
+    }
+}

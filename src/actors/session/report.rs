@@ -1,0 +1,58 @@
+//! What a session tells of itself.
+
+use serde::Serialize;
+
+use super::{SessionActor, SessionState};
+use crate::turn::TurnId;
+
+/// What a session does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The agent session's name.
+    pub name: String,
+    /// `idle`, `running`, `draining` or `resetting`.
+    pub state: &'static str,
+    /// Counts the incarnations of the session's owner.
+    pub epoch: i64,
+    /// Whether the agent's process is there.
+    pub agent_alive: bool,
+    /// The turn that runs.
+    pub running: Option<TurnId>,
+    /// Turns that wait, next in line first.
+    pub queued: Vec<TurnId>,
+    /// How often the agent was started again since the server started.
+    pub restarts: u64,
+    /// Why the agent changed last.
+    pub last_reason: Option<String>,
+}
+
+impl SessionActor {
+    pub(super) fn report(&self, state: &SessionState) -> Report {
+        Report {
+            name: self.row.name.clone(),
+            state: doing(state),
+            epoch: self.row.epoch,
+            agent_alive: state.agent_alive,
+            running: state.current.as_ref().map(|current| current.turn.turn_id),
+            queued: state.queued.clone(),
+            restarts: state.agent_starts.saturating_sub(1),
+            last_reason: state.last_reason.clone(),
+        }
+    }
+
+    pub(super) fn note(&self, state: &SessionState) {
+        self.address.gauge().note(format!("{}, {} waiting", doing(state), state.queued.len()));
+    }
+}
+
+fn doing(state: &SessionState) -> &'static str {
+    if !state.resetting.is_empty() {
+        "resetting"
+    } else if state.current.is_some() {
+        "running"
+    } else if state.draining {
+        "draining"
+    } else {
+        "idle"
+    }
+}
