@@ -70,6 +70,8 @@ pub struct Server {
     tree: Tree,
     closing: watch::Sender<bool>,
     owner: User,
+    /// Held for as long as the server lives.
+    _lock: std::fs::File,
 }
 
 impl Server {
@@ -80,6 +82,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
         private_dir(&config)?;
+        let lock = lock_state(&config)?;
         let store = open_store(&config).await?;
         let owner = owner(&*store, &config).await?;
         let backend = choose_backend(&config).await?;
@@ -101,7 +104,7 @@ impl Server {
             links: Arc::new(SignInLinks::default()),
             closing: closed,
         };
-        Ok(Self { app, tree, closing, owner })
+        Ok(Self { app, tree, closing, owner, _lock: lock })
     }
 
     /// What handlers share.
@@ -182,6 +185,21 @@ pub fn private_dir(config: &Config) -> Result<(), StartError> {
     let mut builder = std::fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
     builder.create(dir).map_err(StartError::io(format!("state.dir: {} cannot be made", dir.display())))
+}
+
+/// One server at a time may use a state directory: two would end each other's agents. The lock ends with the process.
+fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
+    let path = config.state.dir.join("lock");
+    let io = || StartError::io(format!("state.dir: {} cannot be locked", path.display()));
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io())?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let dir = config.state.dir.display();
+            Err(StartError::Configuration(format!("state.dir: another server is running with {dir}")))
+        }
+        Err(error) => Err(io()(error.into())),
+    }
 }
 
 /// Opens the database that the configuration names.

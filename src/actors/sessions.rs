@@ -1,6 +1,6 @@
 //! `sessions`: the directory of the agent sessions, and their supervisor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -13,13 +13,13 @@ use super::session::{SessionActor, SessionMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
-use crate::store::{AgentSession, StoreError, Turn, Write, Written};
+use crate::store::{AgentSession, StoreError, Write, Written};
 use crate::turn::{ErrorCode, EventId, Timestamp, TurnState, UserId};
 
 /// How long an owner may go without renewing its lease before another node may take the session.
 const LEASE: Duration = Duration::from_secs(60);
-/// Events of a queued turn that are restored: one for each change of its position.
-const MAX_RESTORED: u32 = 10_000;
+/// Events of an open turn that are restored into its log.
+const MAX_RESTORED: u32 = 1_000_000;
 
 /// Whom an agent session serves: a user and a persona.
 pub type Key = (UserId, String);
@@ -70,16 +70,9 @@ impl Actor for SessionsActor {
     /// Looks after the turns that an earlier incarnation, or process, left open: before anyone can ask for them.
     async fn pre_start(&self, myself: ActorRef<SessionsMsg>, (): ()) -> Result<Directory, ActorProcessingErr> {
         let mut directory = Directory::default();
-        let open = self.wiring.store.open_turns().await?;
-        let mut left: HashMap<Key, Vec<Turn>> = HashMap::new();
-        for turn in open {
-            left.entry((turn.user_id, turn.persona.clone())).or_default().push(turn);
-        }
-        for (key, turns) in left {
-            for turn in turns.iter().filter(|turn| turn.state == TurnState::Queued) {
-                let events = self.wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
-                self.wiring.streams.restore(turn.turn_id, &events);
-            }
+        let left = self.wiring.store.open_turns().await?;
+        let keys: HashSet<Key> = left.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();
+        for key in keys {
             let row = take(self.wiring.clone(), key.clone()).await?;
             self.start_session(&myself, &mut directory, key, row).await?;
         }
@@ -217,8 +210,8 @@ impl SessionsActor {
     }
 }
 
-/// Makes this process the owner of a user's agent session, under the next epoch, and ends what an earlier incarnation
-/// left running: nothing can be known of it.
+/// Makes this process the owner of a user's agent session, under the next epoch. Opens the logs of the turns that an
+/// earlier incarnation left, and ends the one that ran: nothing can be known of it.
 async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, StoreError> {
     let row = match wiring.store.agent_session(user_id, &persona).await? {
         Some(row) => row,
@@ -232,9 +225,13 @@ async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, S
     let take = Write::TakeAgentSession { name: row.name, node: wiring.node.to_string(), lease_until };
     let row = agent_session(wiring.recorder.write(take).await?)?;
     let left = wiring.store.open_turns().await?;
-    for turn in left.into_iter().filter(|turn| turn.state == TurnState::Running && turn.agent_session == row.name) {
-        let message = "the server was restarted while the agent was at work; the agent may have seen the message";
-        closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::Uncertain, message).await;
+    for turn in left.into_iter().filter(|turn| turn.agent_session == row.name) {
+        let events = wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
+        wiring.streams.restore(turn.turn_id, &events);
+        if turn.state == TurnState::Running {
+            let message = "the server was restarted while the agent was at work; the agent may have seen the message";
+            closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::Uncertain, message).await;
+        }
     }
     Ok(row)
 }

@@ -150,9 +150,9 @@ impl Agent for LocalAgent {
         }
     }
 
-    fn forget(&self, turn: TurnId, answered: bool) {
+    fn forget(&self, turn: TurnId, settled: bool) {
         self.spool.remove_inputs(turn);
-        if answered {
+        if settled {
             self.spool.remove_outputs(turn);
         }
     }

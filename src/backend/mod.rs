@@ -118,8 +118,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Stops the agent's work on this turn and waits until it is seen to be idle.
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError>;
 
-    /// Drops the files of a turn whose end is recorded. `answered` says that the answer is recorded, too.
-    fn forget(&self, turn: TurnId, answered: bool);
+    /// Drops the files of a turn whose end is recorded; what the agent wrote only where nothing more can come of it
+    /// (`settled`).
+    fn forget(&self, turn: TurnId, settled: bool);
 
     /// Ends the agent and waits until its process is gone.
     async fn close(&self) -> Result<(), BackendError>;

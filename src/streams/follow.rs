@@ -134,6 +134,10 @@ pub async fn finished(
     pace: Pace,
 ) -> Result<Option<Vec<Bytes>>, StoreError> {
     let mut frames = vec![frame::retry(pace.retry.as_millis())];
+    if !turn.state.is_final() {
+        // Its log is just being opened, or its owner is being restarted: the client shall come again.
+        return Ok(Some(frames));
+    }
     let known = seen == EventId::START || store.has_event(turn.turn_id, seen).await?;
     let mut events = Vec::new();
     let mut after = if known { seen } else { EventId::START };

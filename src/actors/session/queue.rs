@@ -49,7 +49,9 @@ impl SessionActor {
         };
         state.queued = queued;
         let blocked = state.current.is_some() || state.draining || !state.resetting.is_empty();
-        if let Some(turn) = next.filter(|turn| !blocked && turn.state == TurnState::Queued) {
+        // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
+        let can_run = |turn: &Turn| turn.state == TurnState::Queued && self.wiring.streams.get(turn.turn_id).is_some();
+        if let Some(turn) = next.filter(|turn| !blocked && can_run(turn)) {
             state.queued.retain(|id| *id != turn.turn_id);
             self.run(myself, state, *turn).await?;
             self.tell_positions(state);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{SqliteConnection, query};
 use uuid::Uuid;
 
-use super::write::execute;
+use super::statement::execute;
 use crate::store::{ApiToken, StoreError, User, WebSession, Written};
 use crate::turn::Timestamp;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, query};
 
-use super::write::execute;
+use super::statement::execute;
 use crate::store::{StoreError, Written};
 use crate::turn::{Event, Timestamp, TurnId};
 

@@ -8,6 +8,7 @@ mod open;
 mod read;
 mod rows;
 mod sessions;
+mod statement;
 mod turns;
 mod write;
 

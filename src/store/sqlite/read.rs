@@ -1,12 +1,12 @@
 //! One function per read. Each is one statement on one of the readers, and each has its index (see the tests).
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqlitePool, query};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqlitePool, query};
 
 use super::columns::{agent_session_columns, token_columns, turn_columns, user_columns};
 use super::error::store_error;
 use super::rows::{self, Fields};
+use super::statement::Bound;
 use crate::store::{AgentSession, ApiToken, Conversation, StoreError, Turn, User, WebSession};
 use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
 
@@ -42,9 +42,6 @@ const TOKENS: &str =
     concat!("SELECT ", token_columns!(), " FROM api_tokens WHERE user_id = ?1 ORDER BY created_at DESC, token_id DESC");
 const TOKEN_BY_HASH: &str = concat!("SELECT ", token_columns!(), " FROM api_tokens WHERE hash = ?1");
 const WEB_SESSION: &str = "SELECT hash, user_id, expires_at, last_seen_at FROM web_sessions WHERE hash = ?1";
-
-/// A statement with its arguments.
-pub(super) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 async fn many<T>(
     pool: &SqlitePool,

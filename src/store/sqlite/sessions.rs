@@ -6,7 +6,7 @@ use sqlx::{SqliteConnection, query};
 use super::columns::agent_session_columns;
 use super::read;
 use super::rows;
-use super::write::{execute, returning};
+use super::statement::{execute, returning};
 use crate::store::{SessionPatch, StoreError, Written};
 use crate::turn::{Timestamp, UserId};
 

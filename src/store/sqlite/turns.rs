@@ -8,7 +8,7 @@ use super::columns::turn_columns;
 use super::events;
 use super::read;
 use super::rows::{self, Fields};
-use super::write::{execute, returning};
+use super::statement::{execute, returning};
 use crate::store::{Accepted, Finish, NewTurn, Refusal, StoreError, Turn, Written};
 use crate::turn::{Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState};
 

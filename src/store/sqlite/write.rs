@@ -3,11 +3,10 @@
 use std::mem;
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection, query};
 
-use super::error::{store_error, unavailable};
-use super::read::Bound;
+use super::error::unavailable;
 use super::{SqliteOptions, accounts, events, open, sessions, turns};
 use crate::store::{StoreError, Write, Written};
 
@@ -140,23 +139,6 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Writt
             accounts::audit(connection, [actor, action, target], detail, *at).await
         }
     }
-}
-
-/// Executes a statement; how many rows it changed.
-pub(super) async fn execute(connection: &mut SqliteConnection, bound: Bound<'_>) -> Result<u64, StoreError> {
-    Ok(bound.execute(connection).await.map_err(store_error)?.rows_affected())
-}
-
-/// Executes a statement that gives back at most one row.
-///
-/// Not by `fetch_optional`, which stops a statement after its first row: SQLite checks the foreign keys of an
-/// `INSERT … RETURNING` when the statement ends, and sqlx would not hear of it.
-pub(super) async fn returning<T>(
-    connection: &mut SqliteConnection,
-    bound: Bound<'_>,
-    decode: fn(&SqliteRow) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    bound.fetch_all(connection).await.map_err(store_error)?.first().map(decode).transpose()
 }
 
 #[cfg(test)]
