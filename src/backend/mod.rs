@@ -1,10 +1,7 @@
 //! Backends: where agent sessions live. One trait; every implementation streams the same [`AgentEvent`]s.
 
-mod delivery;
 mod disabled;
 mod local;
-mod local_agent;
-mod reader;
 
 use std::sync::Arc;
 

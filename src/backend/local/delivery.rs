@@ -3,13 +3,12 @@
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::local::{gone, unavailable};
-use super::local_agent::LocalAgent;
-use super::reader::{Reader, Seen};
-use super::{Agent, AgentEvent, BackendError, Job};
+use super::incarnation::{Incarnation, gone, unavailable};
+use super::reader::{Reader, Seen, refused};
 use crate::agent::envelope::{self, Flags};
 use crate::agent::profile::NewlineManner;
 use crate::agent::spool::Input;
+use crate::backend::{AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
 use crate::turn::ErrorCode;
@@ -29,7 +28,7 @@ type Reports = mpsc::Sender<AgentEvent>;
 ///
 /// # Errors
 /// [`Deaf`] where nobody listens any more.
-pub async fn run(agent: &LocalAgent, job: &Job, reports: &Reports) -> Result<(), Deaf> {
+pub async fn run(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), Deaf> {
     let mut reader = Reader::new(job.turn_id, agent.config.max_response);
     let ending = match deliver(agent, job).await {
         Ok(()) => follow(agent, job, &mut reader, reports).await?,
@@ -49,7 +48,7 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 }
 
 /// Writes the turn's files and types its envelope.
-async fn deliver(agent: &LocalAgent, job: &Job) -> Result<(), BackendError> {
+async fn deliver(agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
     let message = envelope::sanitise(&job.message);
     let flags =
         Flags { context: job.context.is_some(), primer: false, message: message.len() > agent.config.inline_limit };
@@ -103,15 +102,16 @@ fn died(how: &str) -> BackendError {
 }
 
 /// Reports what the turn's files show until they show its end.
-async fn follow(agent: &LocalAgent, job: &Job, reader: &mut Reader, reports: &Reports) -> Result<AgentEvent, Deaf> {
+async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &Reports) -> Result<AgentEvent, Deaf> {
     let mut changes = agent.changes.clone();
-    let mut exit = agent.exit();
+    let mut exit = agent.exit_watch();
     let mut confirmation = Some(Confirmation::begin(agent));
     loop {
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
         let gone_by_now = exit.borrow().clone();
-        let Seen { events, ending } = match reader.look(agent) {
+        let seen = agent.signals().map_err(refused).and_then(|signals| reader.look(signals, &agent.spool));
+        let Seen { events, ending } = match seen {
             Ok(seen) => seen,
             Err(error) => return Ok(error.into()),
         };
@@ -157,13 +157,13 @@ struct Confirmation {
 }
 
 impl Confirmation {
-    fn begin(agent: &LocalAgent) -> Self {
+    fn begin(agent: &Incarnation) -> Self {
         Self { deadline: Instant::now() + agent.config.confirm_timeout, enters: 0 }
     }
 
     /// No sign yet. Enter may have been swallowed: it is sent again, at most twice, and only while this turn's envelope
     /// is still to be seen in the terminal. The text is never sent again.
-    async fn overdue(&mut self, agent: &LocalAgent, job: &Job) -> Result<(), BackendError> {
+    async fn overdue(&mut self, agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
         self.deadline = Instant::now() + agent.config.confirm_timeout;
         if self.enters == ENTER_AGAIN {
             let message = "the agent did not take the message";

@@ -1,15 +1,22 @@
 //! The local backend: agents in a tmux server of our own, on this host.
 
+mod agent;
+mod config;
+mod delivery;
+mod incarnation;
+mod reader;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
-use super::local_agent::LocalAgent;
+pub use config::LocalConfig;
+
+use self::incarnation::{Incarnation, gone, unavailable};
 use super::{Agent, Backend, BackendError};
 use crate::agent::profile::{PASSED_ON, Profile};
 use crate::agent::signal::Signal;
@@ -21,33 +28,6 @@ use crate::turn::ErrorCode;
 /// Columns and rows of an agent's terminal.
 const SIZE: (u16, u16) = (200, 50);
 
-/// How the local backend works.
-#[derive(Debug, Clone)]
-pub struct LocalConfig {
-    /// The tmux program.
-    pub tmux: PathBuf,
-    /// Its socket.
-    pub socket: PathBuf,
-    /// Where the spools are.
-    pub spool: PathBuf,
-    /// This program's own path, for profiles that start it.
-    pub own_program: PathBuf,
-    /// How the agent is started and typed to.
-    pub profile: Profile,
-    /// Variables that agents get beside those of their profile.
-    pub environment: Vec<(String, String)>,
-    /// Deadline for the ready signal.
-    pub ready_timeout: Duration,
-    /// Deadline for the confirmation of a delivery, before Enter is sent again.
-    pub confirm_timeout: Duration,
-    /// Deadline for the confirmation of an interrupt, and for the end of a process.
-    pub interrupt_timeout: Duration,
-    /// Bytes of a message that are typed; longer ones go by file.
-    pub inline_limit: usize,
-    /// Bytes of an answer.
-    pub max_response: usize,
-}
-
 /// Agents in a tmux server of our own.
 pub struct LocalBackend {
     config: Arc<LocalConfig>,
@@ -55,7 +35,7 @@ pub struct LocalBackend {
     /// Started with the first agent, and again when it is gone.
     server: AsyncMutex<Option<Server>>,
     /// Agents that were opened, to be asked for in `shutdown`.
-    opened: Mutex<Vec<std::sync::Weak<LocalAgent>>>,
+    opened: Mutex<Vec<Weak<Incarnation>>>,
 }
 
 impl LocalBackend {
@@ -103,7 +83,7 @@ impl LocalBackend {
         Ok(())
     }
 
-    fn opened(&self) -> MutexGuard<'_, Vec<std::sync::Weak<LocalAgent>>> {
+    fn opened(&self) -> MutexGuard<'_, Vec<Weak<Incarnation>>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,10 +92,6 @@ impl LocalBackend {
 fn passed_on(profile: &Profile) -> Vec<(OsString, OsString)> {
     let names = PASSED_ON.iter().copied().chain(profile.pass_environment.iter().map(String::as_str));
     names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
-}
-
-pub(super) fn unavailable(error: &TmuxError) -> BackendError {
-    BackendError::new(ErrorCode::TmuxUnavailable, error.to_string())
 }
 
 fn failed(message: impl std::fmt::Display) -> BackendError {
@@ -144,7 +120,7 @@ impl Backend for LocalBackend {
         let argv = self.config.profile.argv(&self.config.own_program);
         let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
         let pane = server.spawn(spec).await.map_err(failed)?;
-        let agent = Arc::new(LocalAgent::new(self.config.clone(), server, pane, spool, changes.clone()));
+        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes.clone()));
         if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
             if let Err(error) = agent.close().await {
                 tracing::warn!(session, %error, "an agent that did not start cannot be ended");
@@ -164,7 +140,7 @@ impl Backend for LocalBackend {
         {
             tracing::warn!(%error, "the tmux server did not stop");
         }
-        let agents: Vec<Arc<LocalAgent>> = self.opened().drain(..).filter_map(|agent| agent.upgrade()).collect();
+        let agents: Vec<Arc<Incarnation>> = self.opened().drain(..).filter_map(|agent| agent.upgrade()).collect();
         for agent in agents {
             if let Err(error) = agent.close().await {
                 tracing::warn!(%error, "an agent did not end");
@@ -173,9 +149,9 @@ impl Backend for LocalBackend {
     }
 }
 
-async fn wait_until_ready(agent: &LocalAgent, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
+async fn wait_until_ready(agent: &Incarnation, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
     let deadline = Instant::now() + timeout;
-    let mut exit = agent.exit();
+    let mut exit = agent.exit_watch();
     loop {
         changes.mark_unchanged();
         let signals = agent.signals().map_err(failed)?;
@@ -195,10 +171,4 @@ async fn wait_until_ready(agent: &LocalAgent, mut changes: Changes, timeout: Dur
             }
         }
     }
-}
-
-/// Resolves with the reason once the process is gone.
-pub(super) async fn gone(exit: &mut watch::Receiver<Option<super::Exit>>) -> String {
-    let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-    exit.map_or_else(|| "ended".to_owned(), |exit| exit.reason)
 }

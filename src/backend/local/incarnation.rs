@@ -1,40 +1,34 @@
-//! One agent in a pane: its process, its reports, and how it is stopped.
+//! One incarnation of an agent: its pane, its process, its spool and its reports.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt};
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 
-use super::local::{LocalConfig, gone, unavailable};
-use super::{Agent, AgentEvent, BackendError, Exit, Job, delivery};
+use super::config::LocalConfig;
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::Changes;
-use crate::tmux::{Pane, Server};
+use crate::backend::{BackendError, Exit};
+use crate::tmux::{Pane, Server, TmuxError};
 use crate::turn::{ErrorCode, TurnId};
 
-/// Reports that may wait for the turn before the backend waits itself.
-const REPORTS_IN_FLIGHT: usize = 64;
 /// Questions to tmux until it has reaped a process that the kernel says is gone: about 0.15 ms each.
 const REAP_TRIES: usize = 200;
 /// Lines of the screen that are told where an agent did not start.
 const LAST_LINES: usize = 3;
 
-/// One incarnation of an agent.
-pub struct LocalAgent {
+/// An agent in its pane.
+pub struct Incarnation {
     pub(super) config: Arc<LocalConfig>,
     pub(super) server: Server,
     pub(super) terminal: Pane,
     pub(super) spool: Spool,
     pub(super) changes: Changes,
-    place: String,
+    pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
     reports: Mutex<Reports>,
 }
@@ -47,7 +41,7 @@ struct Reports {
     over: Option<TurnId>,
 }
 
-impl LocalAgent {
+impl Incarnation {
     /// The agent that was just started in this pane.
     pub(super) fn new(
         config: Arc<LocalConfig>,
@@ -60,6 +54,11 @@ impl LocalAgent {
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
         Self { config, server, terminal, spool, changes, place, exit, reports: Mutex::default() }
+    }
+
+    /// `Some` once the process is gone.
+    pub(super) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit.clone()
     }
 
     /// What the agent reported since the last call. Lines that this version does not know are skipped.
@@ -78,7 +77,8 @@ impl LocalAgent {
         Ok(known)
     }
 
-    fn is_over(&self, turn: TurnId) -> bool {
+    /// The agent said that it is done with this turn.
+    pub(super) fn is_over(&self, turn: TurnId) -> bool {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).over == Some(turn)
     }
 
@@ -90,7 +90,8 @@ impl LocalAgent {
         lines[from..].join(" / ")
     }
 
-    fn signal_process(&self, signal: OsSignal) {
+    /// Sends a signal to the agent's process, if it is still that process.
+    pub(super) fn signal_process(&self, signal: OsSignal) {
         let Some(pid) = i32::try_from(self.terminal.pid).ok().and_then(Pid::from_raw) else { return };
         // The start time tells whether the number still means the same process.
         if self.place.ends_with(&process_start(self.terminal.pid))
@@ -98,80 +99,6 @@ impl LocalAgent {
         {
             let _ = rustix::process::pidfd_send_signal(handle, signal);
         }
-    }
-}
-
-#[async_trait]
-impl Agent for LocalAgent {
-    fn place(&self) -> &str {
-        &self.place
-    }
-
-    fn exit(&self) -> watch::Receiver<Option<Exit>> {
-        self.exit.clone()
-    }
-
-    fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent> {
-        let (reports, stream) = mpsc::channel(REPORTS_IN_FLIGHT);
-        tokio::spawn(async move {
-            // Whoever listened may be gone; then there is nothing left to do here.
-            let _ = delivery::run(&self, &job, &reports).await;
-        });
-        ReceiverStream::new(stream).boxed()
-    }
-
-    async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
-        let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
-        if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
-            return Ok(());
-        }
-        let deadline = Instant::now() + self.config.interrupt_timeout;
-        let mut changes = self.changes.clone();
-        let mut exit = self.exit();
-        let mut asked = false;
-        loop {
-            changes.mark_unchanged();
-            self.signals().map_err(|error| BackendError::new(ErrorCode::UpstreamError, error.to_string()))?;
-            if self.is_over(turn) {
-                return Ok(());
-            }
-            if !asked {
-                asked = true;
-                let key = &self.config.profile.interrupt_key;
-                self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
-            }
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = gone(&mut exit) => return Ok(()),
-                () = tokio::time::sleep_until(deadline) => {
-                    return Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"));
-                }
-            }
-        }
-    }
-
-    fn forget(&self, turn: TurnId, settled: bool) {
-        self.spool.remove_inputs(turn);
-        if settled {
-            self.spool.remove_outputs(turn);
-        }
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        // A server that is gone has taken its panes along.
-        if let Err(error) = self.server.kill_session(&self.terminal.session).await {
-            tracing::info!(%error, place = %self.place, "session not killed by tmux");
-        }
-        let mut exit = self.exit();
-        for signal in [None, Some(OsSignal::HUP), Some(OsSignal::KILL)] {
-            if let Some(signal) = signal {
-                self.signal_process(signal);
-            }
-            if tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok() {
-                return Ok(());
-            }
-        }
-        Err(BackendError::new(ErrorCode::UpstreamError, "the agent's process does not end"))
     }
 }
 
@@ -216,4 +143,14 @@ fn watched(pid: u32) -> Option<AsyncFd<OwnedFd>> {
         reason = "sound for an `OwnedFd`, which stays open; the successor is `unsafe`, and that is forbidden here"
     )]
     AsyncFd::with_interest(handle, Interest::READABLE).ok()
+}
+
+/// Resolves with the reason once the process is gone.
+pub(super) async fn gone(exit: &mut watch::Receiver<Option<Exit>>) -> String {
+    let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+    exit.map_or_else(|| "ended".to_owned(), |exit| exit.reason)
+}
+
+pub(super) fn unavailable(error: &TmuxError) -> BackendError {
+    BackendError::new(ErrorCode::TmuxUnavailable, error.to_string())
 }

@@ -1,10 +1,9 @@
 //! Reads what the spool shows of one turn: whole looks, each telling what is new since the one before.
 
-use super::local_agent::LocalAgent;
-use super::{AgentEvent, BackendError};
 use crate::agent::answer::{self, MAX_TRAILER};
-use crate::agent::signal::{ActivityState, AttentionKind, Signal};
-use crate::agent::spool::{Chunk, SpoolError};
+use crate::agent::signal::{ActivityState, AttentionKind, Signal, SignalLine};
+use crate::agent::spool::{Chunk, Spool, SpoolError};
+use crate::backend::{AgentEvent, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
 /// What one look found.
@@ -55,25 +54,24 @@ impl Reader {
         self.confirmed
     }
 
-    /// Looks at everything once.
+    /// Looks at everything once. `signals` are what the agent reported since the last look, read before this one: what
+    /// they tell of was in the files by then.
     ///
     /// # Errors
     /// `response_invalid` or `response_too_large` for files that are not what they must be; `upstream_error` where the
     /// system does not let us read.
-    pub fn look(&mut self, agent: &LocalAgent) -> Result<Seen, BackendError> {
+    pub fn look(&mut self, signals: Vec<SignalLine>, spool: &Spool) -> Result<Seen, BackendError> {
         let mut seen = Seen::default();
-        // Reports first: what they tell was in the files before.
-        let signals = agent.signals().map_err(refused)?;
         let mut over = None;
         for line in signals {
             self.hear(line.signal, &mut seen.events, &mut over);
         }
-        if let Some(whole) = agent.spool.read_answer(self.turn, self.limit).map_err(refused)? {
+        if let Some(whole) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
             self.confirmed = true;
             seen.ending = Some(AgentEvent::Done(self.whole(whole)?));
             return Ok(seen);
         }
-        if let Some(chunk) = agent.spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)? {
+        if let Some(chunk) = spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)? {
             self.confirmed = true;
             if let Some(delta) = self.part(chunk)? {
                 seen.events.push(AgentEvent::Delta(delta));
@@ -186,7 +184,8 @@ fn too_large(bytes: usize) -> BackendError {
     BackendError::new(ErrorCode::ResponseTooLarge, format!("the answer has {bytes} bytes"))
 }
 
-fn refused(error: SpoolError) -> BackendError {
+/// What it means for a turn that a file of the spool was not used.
+pub fn refused(error: SpoolError) -> BackendError {
     let code = match error {
         SpoolError::Invalid { .. } => ErrorCode::ResponseInvalid,
         SpoolError::TooLarge { .. } => ErrorCode::ResponseTooLarge,

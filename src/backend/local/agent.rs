@@ -1,0 +1,92 @@
+//! What is asked of an agent in a pane.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
+use rustix::process::Signal as OsSignal;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::delivery;
+use super::incarnation::{Incarnation, gone, unavailable};
+use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job};
+use crate::turn::{ErrorCode, TurnId};
+
+/// Reports that may wait for the turn before the backend waits itself.
+const REPORTS_IN_FLIGHT: usize = 64;
+
+#[async_trait]
+impl Agent for Incarnation {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit_watch()
+    }
+
+    fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent> {
+        let (reports, stream) = mpsc::channel(REPORTS_IN_FLIGHT);
+        tokio::spawn(async move {
+            // Whoever listened may be gone; then there is nothing left to do here.
+            let _ = delivery::run(&self, &job, &reports).await;
+        });
+        ReceiverStream::new(stream).boxed()
+    }
+
+    async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
+        let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
+        if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.config.interrupt_timeout;
+        let mut changes = self.changes.clone();
+        let mut exit = self.exit_watch();
+        let mut asked = false;
+        loop {
+            changes.mark_unchanged();
+            self.signals().map_err(|error| BackendError::new(ErrorCode::UpstreamError, error.to_string()))?;
+            if self.is_over(turn) {
+                return Ok(());
+            }
+            if !asked {
+                asked = true;
+                let key = &self.config.profile.interrupt_key;
+                self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = gone(&mut exit) => return Ok(()),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"));
+                }
+            }
+        }
+    }
+
+    fn forget(&self, turn: TurnId, settled: bool) {
+        self.spool.remove_inputs(turn);
+        if settled {
+            self.spool.remove_outputs(turn);
+        }
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        // A server that is gone has taken its panes along.
+        if let Err(error) = self.server.kill_session(&self.terminal.session).await {
+            tracing::info!(%error, place = %self.place, "session not killed by tmux");
+        }
+        let mut exit = self.exit_watch();
+        for signal in [None, Some(OsSignal::HUP), Some(OsSignal::KILL)] {
+            if let Some(signal) = signal {
+                self.signal_process(signal);
+            }
+            if tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(BackendError::new(ErrorCode::UpstreamError, "the agent's process does not end"))
+    }
+}
