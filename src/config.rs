@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, default_state_dir, load};
 
 /// The reference, with every key.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

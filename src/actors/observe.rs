@@ -89,8 +89,14 @@ impl Registry {
 
     /// Drops the entry of an actor that is gone for good, and those of everything below it.
     pub fn leave(&self, path: &str) {
+        self.leave_below(path);
+        self.entries().remove(path);
+    }
+
+    /// Drops the entries of everything below an actor: it ended, and its children with it.
+    pub fn leave_below(&self, path: &str) {
         let below = format!("{path}/");
-        self.entries().retain(|entry, _| entry != path && !entry.starts_with(&below));
+        self.entries().retain(|entry, _| !entry.starts_with(&below));
     }
 
     /// Everything that runs, by path.

@@ -69,6 +69,7 @@ impl Actor for SessionsActor {
 
     /// Looks after the turns that an earlier incarnation, or process, left open: before anyone can ask for them.
     async fn pre_start(&self, myself: ActorRef<SessionsMsg>, (): ()) -> Result<Directory, ActorProcessingErr> {
+        self.wiring.registry.leave_below(self.address.gauge().path());
         let mut directory = Directory::default();
         let left = self.wiring.store.open_turns().await?;
         let keys: HashSet<Key> = left.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();

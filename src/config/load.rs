@@ -115,7 +115,11 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
     Ok(())
 }
 
-fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, ConfigError> {
+/// The state directory where none is configured.
+///
+/// # Errors
+/// Where the environment does not tell.
+pub fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, ConfigError> {
     let variable = |name: &str| {
         let found = variables.iter().find(|(key, _)| key == name).map(|(_, value)| PathBuf::from(value));
         found.filter(|path| path.is_absolute())

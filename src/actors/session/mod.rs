@@ -106,7 +106,9 @@ impl Actor for SessionActor {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<SessionMsg>, (): ()) -> Result<SessionState, ActorProcessingErr> {
-        let path = format!("{}/pane", self.address.gauge().path());
+        let path = self.address.gauge().path();
+        self.wiring.registry.leave_below(path);
+        let path = format!("{path}/pane");
         let mut state = SessionState {
             children: Children::default(),
             pane: Address::new(self.wiring.registry.enter(&path, "pane")),
