@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::fail;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, default_state_dir};
 use crate::server::{Server, StartError};
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -59,10 +59,13 @@ async fn serve(config: Config) -> Result<(), StartError> {
 /// Tells a person how to begin.
 async fn introduce(server: &Server, url: &str) -> Result<(), StartError> {
     server.write_cli_token().await?;
-    let program =
-        std::env::current_exe().map_or_else(|_| "paliadin".to_owned(), |path| quoted(&path.display().to_string()));
-    let state_dir = std::env::var("PALIADIN_STATE_DIR")
-        .map_or_else(|_| String::new(), |dir| format!("PALIADIN_STATE_DIR={} ", quoted(&dir)));
+    let own = std::env::current_exe();
+    let program = own.map_or_else(|_| "paliadin".to_owned(), |path| quoted(&path.display().to_string()));
+    // `ask` finds its token in the state directory; it has to be told of one that is not the default.
+    let dir = &server.app().config.state.dir;
+    let is_default = default_state_dir(&std::env::vars_os().collect::<Vec<_>>()).is_ok_and(|default| default == *dir);
+    let state_dir =
+        if is_default { String::new() } else { format!("PALIADIN_STATE_DIR={} ", quoted(&dir.display().to_string())) };
     println!();
     println!("  sign in:  {url}{}", server.sign_in_path()?);
     println!("  or ask:   {state_dir}{program} ask --url {url} '!lines 20 100'");
