@@ -49,6 +49,7 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 
 /// Writes the turn's files and types its envelope.
 async fn deliver(agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
+    agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags =
         Flags { context: job.context.is_some(), primer: false, message: message.len() > agent.config.inline_limit };

@@ -18,6 +18,8 @@ use crate::turn::{ErrorCode, TurnId};
 
 /// Questions to tmux until it has reaped a process that the kernel says is gone: about 0.15 ms each.
 const REAP_TRIES: usize = 200;
+/// Bytes of reports after which the file is begun anew, between two turns.
+const REPORTS_KEPT: u64 = 1024 * 1024;
 /// Lines of the screen that are told where an agent did not start.
 const LAST_LINES: usize = 3;
 
@@ -75,6 +77,15 @@ impl Incarnation {
             }
         }
         Ok(known)
+    }
+
+    /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report.
+    pub(super) fn trim_reports(&self) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if reports.offset > REPORTS_KEPT {
+            self.spool.remove_signals();
+            reports.offset = 0;
+        }
     }
 
     /// The agent said that it is done with this turn.
