@@ -5,11 +5,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// Profiles that are part of the program: name and text.
-const BUILT_IN: &[(&str, &str)] = &[("demo", include_str!("../../config/agents/demo.toml"))];
+use super::claude;
+
+/// Profiles that are part of the program: name and text. `auto` takes the first one whose program is installed.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("claude", include_str!("../../config/agents/claude.toml")),
+    ("demo", include_str!("../../config/agents/demo.toml")),
+];
 
 /// Stands for this program's own path in a profile's command.
 const OWN_PROGRAM: &str = "{paliadin}";
+
+/// Stands for the path of the generated settings in a profile's command.
+const SETTINGS: &str = "{settings}";
 
 /// Variables that every agent gets from the server's environment, where they are set. Nothing else of it is passed.
 pub const PASSED_ON: &[&str] =
@@ -31,6 +39,17 @@ pub struct Profile {
     pub newline: NewlineManner,
     /// The key, in tmux's words, that stops the agent in mid-answer.
     pub interrupt_key: String,
+    /// Whose events `paliadin hook` is to report: settings for this program are generated.
+    #[serde(default)]
+    pub hooks: Option<Hooks>,
+}
+
+/// Programs that run a command for each of their events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hooks {
+    /// Claude Code.
+    Claude,
 }
 
 /// How a line break inside a message is typed.
@@ -103,13 +122,22 @@ impl Profile {
         if profile.command.first().is_none_or(String::is_empty) {
             return Err(unusable("`command` is empty".to_owned()));
         }
+        if profile.hooks.is_none() && profile.command.iter().any(|word| word.contains(SETTINGS)) {
+            return Err(unusable(format!("`command` names {SETTINGS}, and without `hooks` there are none")));
+        }
         Ok(Self { name: name.to_owned(), ..profile })
     }
 
-    /// Program and arguments, with `own` in place of `{paliadin}`.
-    pub fn argv(&self, own: &Path) -> Vec<String> {
+    /// Settings that make the agent call the program `own` for its events, where the profile wants that.
+    pub fn settings(&self, own: &Path) -> Option<String> {
+        self.hooks.map(|Hooks::Claude| claude::settings(own))
+    }
+
+    /// Program and arguments, with `own` in place of `{paliadin}`, and `settings` in place of `{settings}`.
+    pub fn argv(&self, own: &Path, settings: Option<&Path>) -> Vec<String> {
         let own = own.display().to_string();
-        self.command.iter().map(|word| word.replace(OWN_PROGRAM, &own)).collect()
+        let settings = settings.map(|path| path.display().to_string()).unwrap_or_default();
+        self.command.iter().map(|word| word.replace(OWN_PROGRAM, &own).replace(SETTINGS, &settings)).collect()
     }
 
     /// True for the agent that only shows how everything works.
@@ -140,6 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn claude_is_found_where_it_is_installed_and_gets_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Some(dir.path().as_os_str().to_owned());
+        let program = dir.path().join("claude");
+        std::fs::write(&program, "").unwrap();
+        assert!(Profile::find("auto", Path::new(""), path.as_ref()).unwrap().is_demo(), "it cannot be run");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).unwrap();
+        let claude = Profile::find("auto", Path::new(""), path.as_ref()).unwrap();
+        assert_eq!((claude.name.as_str(), claude.hooks), ("claude", Some(Hooks::Claude)));
+        let argv = claude.argv(Path::new("/bin/paliadin"), Some(Path::new("/spool/in/settings.json")));
+        assert_eq!(argv[..3], ["claude", "--settings", "/spool/in/settings.json"]);
+        assert!(!argv.iter().any(|word| word.contains('\n') || word.contains("{settings}")), "{argv:?}");
+        assert!(claude.settings(Path::new("/bin/paliadin")).unwrap().contains("'/bin/paliadin' hook"));
+    }
+
+    #[test]
     fn an_unknown_or_unusable_profile_is_named() {
         let text = Profile::find("nobody", Path::new(""), None).unwrap_err().to_string();
         assert!(text.contains("nobody") && text.contains("demo"), "{text}");
@@ -147,5 +192,9 @@ mod tests {
         std::fs::write(dir.path().join("mine.toml"), "command = []\nspeed = 3\n").unwrap();
         let text = Profile::find("mine", dir.path(), None).unwrap_err().to_string();
         assert!(text.contains("mine") && text.contains("speed"), "{text}");
+        let needless = "command = ['x', '{settings}']\nnewline = 'lf'\ninterrupt_key = 'Escape'\n";
+        std::fs::write(dir.path().join("mine.toml"), needless).unwrap();
+        let text = Profile::find("mine", dir.path(), None).unwrap_err().to_string();
+        assert!(text.contains("hooks"), "{text}");
     }
 }

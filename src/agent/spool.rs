@@ -115,15 +115,26 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Io`].
     pub fn write_input(&self, turn: TurnId, input: Input, bytes: &[u8]) -> Result<(), SpoolError> {
-        let name = format!("{turn}.{}", input.suffix());
+        self.place(&format!("{turn}.{}", input.suffix()), bytes).map(drop)
+    }
+
+    /// Puts the settings that an agent is started with into `in/`, and gives their path.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`].
+    pub fn write_settings(&self, text: &str) -> Result<PathBuf, SpoolError> {
+        self.place("settings.json", text.as_bytes())
+    }
+
+    fn place(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
         let hidden = format!(".{name}");
         let dir = self.dir("in")?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = rustix::fs::openat(&dir, hidden.as_str(), flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)
             .and_then(|file| std::fs::File::from(file).write_all(bytes))
-            .and_then(|()| Ok(rustix::fs::renameat(&dir, hidden.as_str(), &dir, name.as_str())?));
-        written.map_err(|error| SpoolError::io(&name, error))
+            .and_then(|()| Ok(rustix::fs::renameat(&dir, hidden.as_str(), &dir, name)?));
+        written.map(|()| self.path.join("in").join(name)).map_err(|error| SpoolError::io(name, error))
     }
 
     /// Removes what was handed to the agent for this turn.

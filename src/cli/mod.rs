@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod ask;
+mod hook;
 mod serve;
 mod token;
 mod user;
@@ -45,6 +46,8 @@ enum Command {
     /// Agents that are part of this program
     #[command(subcommand)]
     Agent(Agent),
+    /// Report an event of an agent (JSON on standard input) to the server; agents run this, not people
+    Hook(hook::Hook),
 }
 
 #[derive(Subcommand)]
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Agent(Agent::Demo { typed_log }) => {
             demo::run(demo::Options::from_environment(typed_log)).unwrap_or_else(|error| fail(1, error))
         }
+        Command::Hook(hook) => hook.run(),
     }
 }
 

@@ -117,7 +117,9 @@ impl Backend for LocalBackend {
         let mut env = self.config.environment.clone();
         env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
         env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
-        let argv = self.config.profile.argv(&self.config.own_program);
+        let (profile, own) = (&self.config.profile, &self.config.own_program);
+        let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
+        let argv = profile.argv(own, settings.as_deref());
         let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
         let pane = server.spawn(spec).await.map_err(failed)?;
         let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes.clone()));

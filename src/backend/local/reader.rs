@@ -127,8 +127,7 @@ impl Reader {
     fn ending(&self, over: Over) -> AgentEvent {
         let failed = |message: String| AgentEvent::Error { code: ErrorCode::UpstreamError, message };
         match over {
-            Over::Stopped(Some(message)) if message.len() > self.limit as usize => too_large(message.len()).into(),
-            Over::Stopped(Some(message)) => AgentEvent::Done(message),
+            Over::Stopped(Some(message)) => self.whole(message.into_bytes()).map_or_else(Into::into, AgentEvent::Done),
             Over::Stopped(None) if !self.text.is_empty() => AgentEvent::Done(self.text.clone()),
             Over::Stopped(None) => failed("the agent stopped without an answer".to_owned()),
             Over::Failed(message) => failed(message),

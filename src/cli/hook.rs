@@ -1,0 +1,31 @@
+//! `paliadin hook`: an agent's event, to its spool.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::agent::hook;
+
+/// Agents read meaning into how a hook ends and what it prints. Exit status 2 forbids what the event is about, and
+/// standard output may become part of the model's context (Claude Code's hooks reference, "Exit code output"). So nothing
+/// is printed there, and the status is 0 whatever happens: a hook of ours never stands in an agent's way.
+#[derive(Args)]
+pub struct Hook {
+    /// Not used; words of settings that another version wrote shall not make the hook fail
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    ignored: Vec<OsString>,
+}
+
+impl Hook {
+    /// Runs the command.
+    pub fn run(self) -> ExitCode {
+        let spool = std::env::var_os("PALIADIN_SPOOL").filter(|spool| !spool.is_empty());
+        if let Err(error) = hook::run(std::io::stdin().lock(), spool.as_ref().map(Path::new)) {
+            // Not `eprintln!`, which panics where standard error is closed.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("paliadin hook: {error}\n").as_bytes());
+        }
+        ExitCode::SUCCESS
+    }
+}

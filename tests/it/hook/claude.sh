@@ -1,0 +1,45 @@
+#!/bin/bash
+# Plays Claude Code in a pane: reads pasted prompts, and runs the hooks of its settings as Claude Code does, by a shell
+# with the event on standard input. Answers what it got.
+while [ $# -gt 0 ]; do
+    case $1 in
+        --settings) settings=$2; shift ;;
+        --append-system-prompt) rules=$2; shift ;;
+        *) echo "what is $1?"; exit 64 ;;
+    esac
+    shift
+done
+
+# event NAME FIELDS: runs the hook of this event.
+event() {
+    local hook
+    hook=$(sed -n "/\"$1\": \[/,/^    \]/s/^ *\"command\": \"\(.*\)\",\$/\1/p" "$settings")
+    hook=${hook//\\\\/\\}
+    printf '{"session_id":"abc123","cwd":"%s","hook_event_name":"%s",%s}' "$PWD" "$1" "$2" |
+        sh -c "$hook" >> "$PALIADIN_SPOOL/hook.stdout" 2>> "$PALIADIN_SPOOL/hook.stderr" || echo "$1: $?" >> "$PALIADIN_SPOOL/hook.stderr"
+}
+
+quoted() {
+    local text=${1//\\/\\\\}
+    text=${text//\"/\\\"}
+    printf '"%s"' "${text//$'\n'/\\n}"
+}
+
+stty -icanon -echo -icrnl
+printf '\033[?2004h'
+event SessionStart '"source":"startup","model":"none"'
+# By way of `cat`, because bash's own reading of a terminal turns carriage returns into line feeds.
+while IFS= read -r -d $'\r' line; do
+    prompt=${line#$'\e[200~'}
+    prompt=${prompt%$'\e[201~'}
+    event UserPromptSubmit "\"prompt\":$(quoted "$prompt")"
+    tool='"tool_name":"Bash","tool_input":{"command":"wc","description":"Count"},"tool_use_id":"toolu_01"'
+    event PreToolUse "$tool"
+    event PostToolUse "$tool,\"tool_response\":{\"stdout\":\"1\"}"
+    case $prompt in
+        *overload*) event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'; continue ;;
+    esac
+    answer="You said: ${prompt#*] }"$'\n'"Rules: ${rules:0:15}"
+    answer+=$'\n''<!-- paliadin {"used_tools":["Bash"],"rows_seen":[1],"classifier_tag":"lookup"} -->'
+    event Stop "\"stop_hook_active\":false,\"last_assistant_message\":$(quoted "$answer")"
+done < <(cat)
