@@ -142,8 +142,8 @@ pub async fn history(
     let Query(query) = query?;
     let Some(session) = query.session.filter(|session| !session.is_empty()) else { return Ok(Json(json!([]))) };
     let session: SessionId = session.parse().map_err(|_| Problem::invalid("`session` must be a UUID"))?;
-    let usable = |limit: &u32| (1..=MAX_HISTORY).contains(limit);
-    let limit = query.limit.and_then(|limit| limit.parse().ok()).filter(usable).unwrap_or(HISTORY);
+    let limit = query.limit.and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+    let limit = limit.unwrap_or(HISTORY).min(MAX_HISTORY);
     let turns = app.store.history(user.user_id, session, limit).await?;
     Ok(Json(turns.iter().map(answer::turn).collect()))
 }

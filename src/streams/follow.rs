@@ -73,6 +73,9 @@ struct Reader {
 
 impl Reader {
     async fn next(mut self) -> Option<(Vec<Bytes>, Reader)> {
+        // Whoever has to wait has caught up. Only what piled up while the connection was busy with earlier events is
+        // the reader's own delay.
+        let mut caught_up = false;
         loop {
             if self.ended || *self.closing.borrow() {
                 return None;
@@ -81,7 +84,7 @@ impl Reader {
             let batch = self.log.batch(self.index);
             if batch.next > self.index {
                 let lag = self.log.bytes_between(self.index.max(self.backlog), batch.next);
-                if lag > self.pace.max_lag {
+                if !caught_up && lag > self.pace.max_lag {
                     tracing::info!(lag, "slow reader dropped");
                     return None;
                 }
@@ -91,6 +94,7 @@ impl Reader {
                 self.ping.reset();
                 return Some((batch.frames, self));
             }
+            caught_up = true;
             tokio::select! {
                 _ = self.length.changed() => {}
                 _ = self.closing.changed() => {}
