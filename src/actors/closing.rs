@@ -1,9 +1,9 @@
 //! How a turn is ended: the row and the events that tell it become durable together, and only then is the end shown.
 
 use super::wiring::Wiring;
-use crate::store::{Finish, Turn, Write, Written};
+use crate::store::{Finish, Store, Turn, Write, Written};
 use crate::streams::{Streams, TurnLog, follow};
-use crate::turn::{ErrorCode, Event, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
+use crate::turn::{ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
 
 /// The end of a turn, with the event that will tell it.
 pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog) -> Finish {
@@ -27,23 +27,29 @@ pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &T
     Finish { turn_id: turn.turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)] }
 }
 
-/// Makes the end durable, however long the store takes. The event to show, or `None` where someone else ended the turn
-/// before.
+/// Makes the end durable, however long the store takes. The event to show: this end's, or that of the one which the turn
+/// had before (by a try whose reply was lost, or by someone else).
 pub async fn record(wiring: Wiring, finish: Finish) -> Option<Event> {
     let turn_id = finish.turn_id;
-    let ending = finish.events.last().cloned()?;
+    let ending = finish.events.last().cloned();
     match wiring.recorder.write_until_durable(Write::FinishTurn(Box::new(finish))).await {
         Ok(Written::Turn(Some(turn))) => {
-            tracing::info!(%turn_id, state = %turn.state, code = ?turn.error_code, duration_ms = turn.duration_ms, "turn ended");
-            Some(ending)
+            let (state, code, duration_ms) = (turn.state, turn.error_code, turn.duration_ms);
+            tracing::info!(%turn_id, %state, ?code, duration_ms, "turn ended");
+            ending
         }
-        // Refused because it was made already, by a try whose reply was lost?
-        Ok(_) if wiring.store.has_event(turn_id, ending.id).await.unwrap_or(false) => Some(ending),
-        other => {
-            tracing::warn!(%turn_id, ?other, "the end of the turn was not recorded: it had ended before");
+        Ok(_) => stored_ending(&*wiring.store, turn_id).await,
+        Err(error) => {
+            tracing::error!(%turn_id, %error, "the end of the turn cannot be recorded");
             None
         }
     }
+}
+
+/// The final event that the store has of a turn.
+async fn stored_ending(store: &dyn Store, turn_id: TurnId) -> Option<Event> {
+    let events = store.events_after(turn_id, EventId::START, u32::MAX).await;
+    events.ok()?.into_iter().rfind(|event| event.kind.is_final())
 }
 
 /// Shows the end to whoever follows the turn; who comes later reads the store.
