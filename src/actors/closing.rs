@@ -52,9 +52,11 @@ async fn stored_ending(store: &dyn Store, turn_id: TurnId) -> Option<Event> {
     events.ok()?.into_iter().rfind(|event| event.kind.is_final())
 }
 
-/// Shows the end to whoever follows the turn; who comes later reads the store.
+/// Shows the end to whoever follows the turn; who comes later reads the store. Without an end to show, the turn belongs
+/// to a later owner, and so does its log.
 pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
-    if let (Some(log), Some(event)) = (streams.get(turn_id), ending) {
+    let Some(event) = ending else { return };
+    if let Some(log) = streams.get(turn_id) {
         log.publish(&[event]);
     }
     streams.close(turn_id);
