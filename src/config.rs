@@ -172,10 +172,20 @@ impl Auth {
 
 /// How people are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum AuthMode {
     /// One owner on this machine, by sign-in link; further accounts by API token.
     Local,
+}
+
+impl TryFrom<String> for AuthMode {
+    type Error = String;
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "local" => Ok(Self::Local),
+            _ => Err(format!("{word:?} is not known; `local` is the only mode of this version")),
+        }
+    }
 }
 
 /// Section `[log]`.
@@ -187,12 +197,23 @@ pub struct Log {
 
 /// Form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum LogFormat {
     /// For people.
     Text,
     /// For programs.
     Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = String;
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{word:?} is not known; there are `text` and `json`")),
+        }
+    }
 }
 
 impl Store {

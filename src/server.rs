@@ -17,7 +17,7 @@ use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
 use crate::secret;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write};
+use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
 use crate::turn::{Timestamp, UserId};
 
@@ -121,22 +121,25 @@ impl Server {
         Ok(format!("/paliadin/sign-in?token={link}"))
     }
 
-    /// Makes a new token for the command line of this host, in a file that only its account can read. The one before
-    /// it ends.
+    /// Makes sure that the command line of this host has a valid token, in a file that only its account can read.
     ///
     /// # Errors
     /// Where the store or the file cannot be written.
     pub async fn write_cli_token(&self) -> Result<(), StartError> {
-        let user_id = self.owner.user_id;
-        for old in self.app.store.tokens(user_id).await?.iter().filter(|token| token.name == CLI_TOKEN) {
-            if old.revoked_at.is_none() {
-                let revoke = Write::RevokeToken { token_id: old.token_id, at: Timestamp::now() };
-                self.app.recorder.write(revoke).await?;
-            }
+        let path = self.app.config.state.cli_token();
+        let tokens = self.app.store.tokens(self.owner.user_id).await?;
+        let in_file = std::fs::read_to_string(&path).map(|text| secret::hash(text.trim())).unwrap_or_default();
+        let ours = tokens.iter().filter(|token| token.name == CLI_TOKEN && token.revoked_at.is_none());
+        let (valid, lost): (Vec<_>, Vec<_>) = ours.partition(|token| token.hash == in_file);
+        for token in lost {
+            let revoke = Write::RevokeToken { token_id: token.token_id, at: Timestamp::now() };
+            self.app.recorder.write(revoke).await?;
+        }
+        if !valid.is_empty() {
+            return Ok(());
         }
         let secret = secret::generate("pal_")?;
-        self.app.recorder.write(Write::CreateToken(new_token(user_id, CLI_TOKEN, &secret))).await?;
-        let path = self.app.config.state.cli_token();
+        self.app.recorder.write(Write::CreateToken(new_token(self.owner.user_id, CLI_TOKEN, &secret))).await?;
         private_file(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
     }
 
@@ -239,9 +242,7 @@ async fn owner(store: &dyn crate::store::Store, config: &Config) -> Result<User,
         role: Role::Admin,
         disabled_at: None,
     };
-    for result in store.write(&[Write::SaveUser(user.clone())]).await? {
-        result?;
-    }
+    write_all(store, &[Write::SaveUser(user.clone())]).await?;
     Ok(user)
 }
 
@@ -250,6 +251,9 @@ async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError>
         "disabled" => {
             let reason = "the backend is switched off (backend.kind = disabled)".to_owned();
             return Ok(Arc::new(DisabledBackend { reason }));
+        }
+        kind @ ("remote" | "aichat") => {
+            return Err(StartError::Configuration(format!("backend.kind: this version has no backend `{kind}` yet")));
         }
         kind @ ("auto" | "local") => kind,
         kind => {

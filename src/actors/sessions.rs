@@ -126,7 +126,10 @@ impl Actor for SessionsActor {
                 directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
                 self.address.pipe(tokio::time::sleep(wait), |()| SessionsMsg::Restart(key));
             }
-            Verdict::GiveUp => drop(directory.entries.insert(key, Entry::Failed)),
+            Verdict::GiveUp => {
+                directory.entries.insert(key.clone(), Entry::Failed);
+                tokio::spawn(give_up(self.wiring.clone(), key));
+            }
             Verdict::Forget => drop(directory.entries.remove(&key)),
         }
         Ok(())
@@ -235,6 +238,24 @@ async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, S
         }
     }
     Ok(row)
+}
+
+/// Ends the turns of a session that failed too often: nobody will run them.
+async fn give_up(wiring: Wiring, (user_id, persona): Key) {
+    let turns = async {
+        let row = wiring.store.agent_session(user_id, &persona).await?;
+        Ok::<_, StoreError>((row, wiring.store.open_turns().await?))
+    };
+    match turns.await {
+        Ok((Some(row), turns)) => {
+            for turn in turns.into_iter().filter(|turn| turn.agent_session == row.name) {
+                let message = "the agent session has failed too often";
+                closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::AgentCrashLoop, message).await;
+            }
+        }
+        Ok((None, _)) => {}
+        Err(error) => tracing::error!(%error, "turns of a failed session stay open until the next start"),
+    }
 }
 
 fn agent_session(written: Written) -> Result<AgentSession, StoreError> {

@@ -13,6 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::agent::demo;
 use crate::config::{self, Config};
+use crate::store::Write;
+use crate::turn::Timestamp;
 
 /// A terminal AI agent that lives in tmux, behind a multi-user web chat.
 #[derive(Parser)]
@@ -87,6 +89,17 @@ fn with_config(global: &Global, command: impl FnOnce(Config) -> ExitCode) -> Exi
     match global.load() {
         Ok(config) => command(config),
         Err(error) => fail(2, error),
+    }
+}
+
+/// An entry of the audit log about what was done by a command.
+fn audit(action: &str, target: impl std::fmt::Display) -> Write {
+    Write::Audit {
+        actor: "command line".to_owned(),
+        action: action.to_owned(),
+        target: target.to_string(),
+        detail: serde_json::json!({}),
+        at: Timestamp::now(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{block_on, fail};
+use super::{audit, block_on, fail};
 use crate::config::Config;
 use crate::secret;
 use crate::server::{StartError, new_token, open_store, private_dir};
-use crate::store::{Store, User, Write, Written};
+use crate::store::{Store, User, Write, Written, write_all};
 use crate::turn::Timestamp;
 
 #[derive(Subcommand)]
@@ -57,22 +57,18 @@ impl Token {
             Self::Create { email, name } => {
                 let user = account(&*store, &email).await?;
                 let secret = secret::generate("pal_")?;
-                for written in store.write(&[Write::CreateToken(new_token(user.user_id, &name, &secret))]).await? {
-                    written?;
-                }
+                let token = new_token(user.user_id, &name, &secret);
+                let entry = audit("token.create", token.token_id);
+                write_all(&*store, &[Write::CreateToken(token), entry]).await?;
                 format!("{secret}\n")
             }
             Self::Revoke { id } => {
                 let revoke = Write::RevokeToken { token_id: id, at: Timestamp::now() };
-                let mut revoked = 0;
-                for written in store.write(&[revoke]).await? {
-                    if let Written::Count(count) = written? {
-                        revoked += count;
-                    }
-                }
-                if revoked == 0 {
+                let written = write_all(&*store, &[revoke]).await?;
+                if written != [Written::Count(1)] {
                     return Err(StartError::Configuration(format!("there is no valid token {id}")));
                 }
+                write_all(&*store, &[audit("token.revoke", id)]).await?;
                 String::new()
             }
             Self::List { email } => {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{block_on, fail};
+use super::{audit, block_on, fail};
 use crate::config::Config;
 use crate::server::{StartError, open_store, private_dir};
-use crate::store::{Role, Write};
+use crate::store::{Role, Write, write_all};
 use crate::turn::UserId;
 
 #[derive(Subcommand)]
@@ -64,9 +64,7 @@ impl User {
                     )));
                 }
                 let user = crate::store::User { user_id, email, display_name: name, role, disabled_at: None };
-                for written in store.write(&[Write::SaveUser(user)]).await? {
-                    written?;
-                }
+                write_all(&*store, &[Write::SaveUser(user), audit("user.add", user_id)]).await?;
                 format!("{user_id}\n")
             }
             Self::List => {

@@ -286,6 +286,11 @@ mod tests {
         assert!(text.contains("server.listen") && text.contains("PALIADIN_LISTEN"), "{text}");
         let text = wrong(&[("PALIADIN_STREAM__PING", "soon")]);
         assert!(text.contains("stream.ping") && text.contains("PALIADIN_STREAM__PING"), "{text}");
+        let text = wrong(&[("PALIADIN_AUTH_MODE", "proxy")]);
+        assert!(
+            text.contains("auth.mode") && text.contains("PALIADIN_AUTH_MODE") && text.contains("`local`"),
+            "{text}"
+        );
         let text = wrong(&[("PALIADIN_LISTN", "127.0.0.1:1")]);
         assert!(text.contains("PALIADIN_LISTN"), "{text}");
         let text = wrong(&[("DATABASE_URL", "mysql://x")]);

@@ -65,7 +65,7 @@ pub async fn redeem(State(app): State<App>, link: Result<Query<Link>, QueryRejec
     let session = WebSession { hash: secret::hash(&value), user_id, expires_at, last_seen_at: now };
     app.recorder.write(Write::CreateWebSession(session)).await?;
     app.recorder.later(Write::Audit {
-        actor: user_id.to_string(),
+        actor: app.store.user(user_id).await?.map_or_else(|| user_id.to_string(), |user| user.email),
         action: "web_session.create".to_owned(),
         target: user_id.to_string(),
         detail: json!({}),

@@ -31,6 +31,7 @@ pub async fn stream(
 ) -> Result<Response, Problem> {
     let Query(query) = query?;
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let header = header.filter(|id| !id.is_empty());
     // An EventSource that reconnects by itself keeps its old address: the header is the newer word.
     let seen = last_event(header.or(query.last_event_id.as_deref()));
     if let Some(log) = app.streams.get(turn.turn_id) {

@@ -94,3 +94,11 @@ pub trait Store: Send + Sync + 'static {
     /// Waits for running work and closes the database.
     async fn close(&self);
 }
+
+/// Writes a batch of which every write has to be made; the first refusal is the error.
+///
+/// # Errors
+/// As [`Store::write`], and what a write was refused for.
+pub async fn write_all(store: &dyn Store, batch: &[Write]) -> Result<Vec<Written>, StoreError> {
+    store.write(batch).await?.into_iter().collect()
+}

@@ -1,6 +1,16 @@
 //! Integration tests: the real parts, in one binary.
 
+mod access;
+mod ask;
+mod config;
 mod demo;
+mod fence;
+mod harness;
 mod hook;
+mod messages;
+mod spool;
 mod store;
+mod streams;
+mod supervision;
 mod tmux;
+mod turns;

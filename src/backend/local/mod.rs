@@ -39,7 +39,8 @@ pub struct LocalBackend {
 }
 
 impl LocalBackend {
-    /// A backend without any agent yet.
+    /// A backend without any agent yet; those that an earlier process left are ended, since nothing can take their turns
+    /// up again.
     ///
     /// # Errors
     /// Where tmux is missing or too old, or the system has no inotify instance left.
@@ -48,7 +49,12 @@ impl LocalBackend {
         let no_watch =
             |error| BackendError::new(ErrorCode::BootstrapFailed, format!("files cannot be watched: {error}"));
         let watch = SpoolWatch::start().map_err(no_watch)?;
-        Ok(Self { config: Arc::new(config), watch, server: AsyncMutex::default(), opened: Mutex::default() })
+        let backend = Self { config: Arc::new(config), watch, server: AsyncMutex::default(), opened: Mutex::default() };
+        if backend.config.socket.exists() {
+            let server = backend.server().await?;
+            backend.clear(&server, |_| true).await?;
+        }
+        Ok(backend)
     }
 
     async fn server(&self) -> Result<Server, BackendError> {
@@ -72,11 +78,11 @@ impl LocalBackend {
         Ok(server)
     }
 
-    /// Ends whatever runs under this name, left by an earlier process or keeper.
-    async fn clear(&self, server: &Server, session: &str) -> Result<(), BackendError> {
+    /// Ends the agents of these sessions, left by an earlier process or keeper.
+    async fn clear(&self, server: &Server, is_meant: impl Fn(&str) -> bool) -> Result<(), BackendError> {
         for pane in server.panes().await.map_err(|error| unavailable(&error))? {
-            if pane.session_name == session {
-                tracing::info!(session, pane = %pane.pane, "ending what was left of the agent session");
+            if is_meant(&pane.session_name) {
+                tracing::info!(session = pane.session_name, pane = %pane.pane, "ending an agent that was left");
                 server.kill_session(&pane.session).await.map_err(|error| unavailable(&error))?;
             }
         }
@@ -110,7 +116,7 @@ impl Backend for LocalBackend {
 
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
         let server = self.server().await?;
-        self.clear(&server, session).await?;
+        self.clear(&server, |name| name == session).await?;
         let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
         spool.remove_signals();
         let changes = self.watch.subscribe(spool.path()).map_err(failed)?;

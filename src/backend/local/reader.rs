@@ -26,6 +26,8 @@ pub struct Reader {
     confirmed: bool,
     /// Bytes of `.part` read so far.
     part_read: u64,
+    /// It was cut or written anew: nothing more of it is shown, and the whole answer will tell.
+    rewritten: bool,
     /// The last bytes of it that are no whole character yet.
     broken: Vec<u8>,
     /// The answer so far.
@@ -43,6 +45,7 @@ impl Reader {
             max_response,
             confirmed: false,
             part_read: 0,
+            rewritten: false,
             broken: Vec::new(),
             text: String::new(),
             reported: 0,
@@ -71,13 +74,17 @@ impl Reader {
             seen.ending = Some(AgentEvent::Done(self.whole(whole)?));
             return Ok(seen);
         }
-        if let Some(chunk) = spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)? {
+        if !self.rewritten
+            && let Some(chunk) = spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)?
+        {
             self.confirmed = true;
             if let Some(delta) = self.part(chunk)? {
                 seen.events.push(AgentEvent::Delta(delta));
             }
         }
-        seen.ending = over.map(|over| self.ending(over));
+        if let Some(over) = over {
+            seen.ending = Some(self.ending(over, spool)?);
+        }
         Ok(seen)
     }
 
@@ -124,14 +131,18 @@ impl Reader {
     }
 
     /// The agent is done, and there is no answer file.
-    fn ending(&self, over: Over) -> AgentEvent {
-        let failed = |message: String| AgentEvent::Error { code: ErrorCode::UpstreamError, message };
-        match over {
-            Over::Stopped(Some(message)) => self.whole(message.into_bytes()).map_or_else(Into::into, AgentEvent::Done),
-            Over::Stopped(None) if !self.text.is_empty() => AgentEvent::Done(self.text.clone()),
-            Over::Stopped(None) => failed("the agent stopped without an answer".to_owned()),
-            Over::Failed(message) => failed(message),
-        }
+    fn ending(&self, over: Over, spool: &Spool) -> Result<AgentEvent, BackendError> {
+        let failed = |message: &str| Err(BackendError::new(ErrorCode::UpstreamError, message));
+        let answer = match over {
+            Over::Stopped(Some(message)) => message.into_bytes(),
+            // Then the partial answer is the whole one: read anew, since the agent may have changed it on the way.
+            Over::Stopped(None) => match spool.read_part(self.turn, 0, self.limit).map_err(refused)? {
+                Some(part) if !part.bytes.is_empty() => part.bytes,
+                _ => return failed("the agent stopped without an answer"),
+            },
+            Over::Failed(message) => return failed(&message),
+        };
+        Ok(AgentEvent::Done(self.whole(answer)?))
     }
 
     fn whole(&self, bytes: Vec<u8>) -> Result<String, BackendError> {
@@ -143,7 +154,7 @@ impl Reader {
     /// Takes up what was appended to the partial answer; returns what may be shown of it.
     fn part(&mut self, chunk: Chunk) -> Result<Option<String>, BackendError> {
         if chunk.start < self.part_read {
-            // It was cut or written anew. The whole answer will tell; until then nothing more is shown.
+            self.rewritten = true;
             return Ok(None);
         }
         self.part_read += chunk.bytes.len() as u64;

@@ -1,0 +1,221 @@
+//! Who may come in, and what is refused.
+
+mod separation;
+
+use paliadin::http::{Access, ROUTES};
+use serde_json::json;
+
+use crate::harness::http::Request;
+use crate::harness::{Client, TestApp, Tested};
+
+const ANY_TURN: &str = "0198c0de-0000-7000-8000-000000000000";
+
+#[tokio::test]
+async fn every_route_that_is_not_public_needs_credentials() -> Tested {
+    let app = TestApp::start().await?;
+    let (user, nobody) = (app.user("ann@example.org")?, app.nobody());
+    let address = nobody.address();
+    let mut checked = 0;
+    for route in ROUTES.iter().filter(|route| route.access != Access::Public) {
+        let path = route.path.replace("{turn_id}", ANY_TURN);
+        assert!(!path.contains('{'), "{path} has a placeholder that this test does not know");
+        let request = || Request::new(address, route.method.as_str(), &path);
+        let cookie = "paliadin_session=pal_0";
+        let strangers = [
+            request(),
+            request().header("authorization", "Bearer"),
+            request().header("authorization", "Bearer pal_unknown"),
+            request().header("authorization", format!("Basic {}", user.token)),
+            request().header("authorization", user.token.clone()),
+            request().header("cookie", cookie),
+            request().header("cookie", format!("paliadin_session={}", user.token)),
+            // Who sends a token means it: a good cookie would not help either.
+            request().header("authorization", "Bearer pal_unknown").header("cookie", cookie),
+        ];
+        for stranger in strangers {
+            let mut refused = stranger.send().await?;
+            assert_eq!(refused.status, 401, "{} {path}", route.method);
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{path}");
+            assert_eq!(refused.problem().await?, "unauthenticated", "{path}");
+        }
+        let mut answer = user.request(route.method.as_str(), &path).send().await?;
+        let known = answer.status;
+        if route.access == Access::Admin {
+            assert_eq!((known, answer.problem().await?.as_str()), (404, "not_found"), "{path}: there is nothing here");
+            let admin = app.owner()?.request(route.method.as_str(), &path).send().await?.status;
+            assert_eq!(admin, 200, "{path}");
+        } else {
+            assert!(known != 401 && known < 500, "{path}: {known}");
+        }
+        checked += 1;
+    }
+    println!("{checked} routes");
+    assert!(checked >= 8);
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_to_foreign_names_and_of_foreign_pages_are_refused() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let address = user.address();
+    let (status, turn) = ("/api/paliadin/status", "/api/paliadin/turn");
+    let port = address.port();
+    for host in ["evil.example".to_owned(), format!("evil.example:{port}"), "127.0.0.1.evil.example".to_owned()] {
+        for path in [status, "/healthz", "/nowhere"] {
+            let mut refused = user.request("GET", path).header("host", host.clone()).send().await?;
+            assert_eq!((refused.status, refused.problem().await?.as_str()), (421, "host_not_allowed"), "{host} {path}");
+        }
+    }
+    for host in ["localhost".to_owned(), format!("LOCALHOST:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(user.request("GET", status).header("host", host.clone()).send().await?.status, 200, "{host}");
+    }
+    let two_hosts = user.request("GET", status).also("host", "evil.example").send().await?;
+    assert!((400..500).contains(&two_hosts.status), "{}", two_hosts.status);
+
+    let ask = || user.request("POST", turn).json(json!({ "user_message": "!echo x" }).to_string());
+    let foreign = [
+        ("origin", "http://evil.example".to_owned()),
+        ("origin", "null".to_owned()),
+        ("origin", format!("http://localhost:{port}")),
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("sec-fetch-site", "same-site".to_owned()),
+    ];
+    for (name, value) in foreign {
+        let mut refused = ask().header(name, value.clone()).send().await?;
+        assert_eq!((refused.status, refused.problem().await?.as_str()), (403, "origin_not_allowed"), "{name}: {value}");
+    }
+    assert_eq!(app.typed_all()?.len(), 0);
+    let ours = [("origin", format!("http://{address}")), ("sec-fetch-site", "same-origin".to_owned())];
+    for (name, value) in ours {
+        assert_eq!(ask().header(name, value.clone()).send().await?.status, 202, "{name}: {value}");
+    }
+    let last = user.ask("!echo last").await?;
+    user.ended(&last).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_protect_pages() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    for path in ["/healthz", "/paliadin", "/api/paliadin/status", "/nowhere"] {
+        let answer = user.get(path).await?;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
+        assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'self'")));
+    }
+    assert_eq!(user.get("/nowhere").await?.problem().await?, "not_found");
+    let mut wrong = user.request("DELETE", "/api/paliadin/turn").send().await?;
+    assert_eq!((wrong.status, wrong.problem().await?.as_str()), (405, "method_not_allowed"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_worth_nothing() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.get("/api/paliadin/status").await?.status, 200);
+    let tokens = app.cli(&["token", "list", "--email", "ann@example.org"])?;
+    let id = tokens.split('\t').next().ok_or("no token")?;
+    assert!(!tokens.contains(&user.token), "only its hash is stored");
+    app.cli(&["token", "revoke", id])?;
+    assert_eq!(user.get("/api/paliadin/status").await?.problem().await?, "unauthenticated");
+    let other = Client { token: app.cli(&["token", "create", "--email", "ann@example.org"])?, ..user };
+    assert_eq!(other.get("/api/paliadin/status").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_makes_a_new_token_for_the_command_line() -> Tested {
+    let mut app = TestApp::start().await?;
+    let before = app.owner()?;
+    assert_eq!(before.get("/api/paliadin/status").await?.status, 200);
+    app.restart(rustix::process::Signal::TERM).await?;
+    assert_eq!(before.get("/api/paliadin/status").await?.status, 401);
+    assert_eq!(app.owner()?.get("/api/paliadin/status").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_sign_in_link_works_once() -> Tested {
+    let mut app = TestApp::start().await?;
+    let link = app.printed("sign in:").await?;
+    let path = link.find("/paliadin/sign-in").map(|at| link[at..].to_owned()).ok_or("no link")?;
+    let nobody = app.nobody();
+    let get = |path: &str| Request::new(nobody.address(), "GET", path);
+    let mut wrong = get("/paliadin/sign-in?token=wrong").send().await?;
+    assert_eq!((wrong.status, wrong.problem().await?.as_str()), (401, "unauthenticated"));
+    assert_eq!(get("/paliadin/sign-in").send().await?.problem().await?, "invalid_request");
+
+    let signed_in = get(&path).send().await?;
+    assert_eq!((signed_in.status, signed_in.header("location")), (303, Some("/paliadin")));
+    let cookie = signed_in.header("set-cookie").ok_or("no cookie")?.to_owned();
+    let (pair, attributes) = cookie.split_once(';').ok_or("no attributes")?;
+    let attributes: Vec<&str> = attributes.split(';').map(str::trim).collect();
+    for wanted in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(attributes.contains(&wanted), "{wanted} in {cookie}");
+    }
+    let mut status = get("/api/paliadin/status").header("cookie", format!("a=b; {pair}")).send().await?;
+    assert_eq!(status.json().await?["user"]["role"], "admin");
+    assert_eq!(get("/paliadin").header("cookie", pair).send().await?.status, 200);
+    let mut again = get(&path).send().await?;
+    assert_eq!((again.status, again.problem().await?.as_str()), (401, "unauthenticated"));
+
+    app.restart(rustix::process::Signal::TERM).await?;
+    let status = Request::new(nobody.address(), "GET", "/api/paliadin/status").header("cookie", pair).send().await?;
+    assert_eq!(status.status, 200, "a browser stays signed in over a restart");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_it_is_disabled_only_health_is_left() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_ENABLED", "false")]).await?;
+    let nobody = app.nobody();
+    for route in ROUTES {
+        let path = route.path.replace("{turn_id}", ANY_TURN);
+        let mut answer = Request::new(nobody.address(), route.method.as_str(), &path).send().await?;
+        if matches!(path.as_str(), "/healthz" | "/readyz") {
+            assert_eq!(answer.status, 200, "{path}");
+        } else {
+            assert_eq!((answer.status, answer.problem().await?.as_str()), (404, "not_found"), "{path}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let large = json!({ "user_message": "x", "context": { "selection": "x".repeat(17 * 1024) } }).to_string();
+    let long = json!({ "user_message": "x", "client_turn_id": "x".repeat(257) }).to_string();
+    let bodies = [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        r#"{"user_message":1}"#,
+        r#"{"user_message":"x","unknown":1}"#,
+        r#"{"user_message":"x","session_id":"no-uuid"}"#,
+        r#"{"user_message":"x","context":{"unknown":1}}"#,
+        r#"{"user_message":"x","context":{"extra":"no object"}}"#,
+        r#"{"user_message":"x","persona":"nobody"}"#,
+        r#"{"user_message":"x","client_turn_id":""}"#,
+        r#"{"user_message":"\ud800"}"#,
+        &large,
+        &long,
+    ];
+    for body in bodies {
+        let mut refused = user.request("POST", "/api/paliadin/turn").json(body).send().await?;
+        let shown = &body[..body.len().min(60)];
+        assert!([400, 413, 422].contains(&refused.status), "{shown}: {}", refused.status);
+        assert_eq!(refused.problem().await?, "invalid_request", "{shown}");
+    }
+    let mut untyped = user.request("POST", "/api/paliadin/turn").json("{}").header("content-type", "text/plain");
+    untyped = untyped.header("origin", format!("http://{}", user.address()));
+    assert_eq!(untyped.send().await?.problem().await?, "invalid_request");
+    assert_eq!(app.typed_all()?.len(), 0);
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Processes of a test, found by the test's directory in their arguments or environment.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use super::{PATIENCE, Tested};
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Process {
+    /// The control-mode client of tmux.
+    pub fn is_tmux_client(&self) -> bool {
+        self.is_tmux() && self.has("-C")
+    }
+
+    /// The tmux server.
+    pub fn is_tmux_server(&self) -> bool {
+        self.is_tmux() && !self.has("-C")
+    }
+
+    /// The demo agent.
+    pub fn is_agent(&self) -> bool {
+        self.has("agent") && self.has("demo")
+    }
+
+    fn is_tmux(&self) -> bool {
+        self.arguments.first().is_some_and(|program| program.starts_with("tmux"))
+    }
+
+    fn has(&self, argument: &str) -> bool {
+        self.arguments.iter().any(|known| known == argument)
+    }
+
+    /// Whether it ends by itself in this time.
+    pub fn ends_within(&self, patience: Duration) -> Tested<bool> {
+        let pid = Pid::from_raw(self.pid).ok_or("not the id of a process")?;
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(true) };
+        is_gone(&process, patience)
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&self) -> Tested {
+        end(self.pid, Signal::KILL).map(drop)
+    }
+}
+
+/// Every process that has this directory in its arguments or environment. A zombie has neither.
+pub fn of(directory: &Path) -> Tested<Vec<Process>> {
+    let wanted = directory.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+        let arguments = read("cmdline");
+        let names = |bytes: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
+        if names(&arguments) || names(&read("environ")) {
+            let arguments = arguments.split(|byte| *byte == 0).filter(|argument| !argument.is_empty());
+            let arguments = arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect();
+            found.push(Process { pid, arguments });
+        }
+    }
+    Ok(found)
+}
+
+/// Sends a signal and waits until the process is gone; false where it is not after [`PATIENCE`].
+pub fn end(pid: i32, signal: Signal) -> Tested<bool> {
+    let pid = Pid::from_raw(pid).ok_or("not the id of a process")?;
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(true) };
+    let _ = kill_process(pid, signal);
+    is_gone(&process, PATIENCE)
+}
+
+fn is_gone(process: &OwnedFd, patience: Duration) -> Tested<bool> {
+    let patience = Timespec::try_from(patience)?;
+    Ok(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience))? > 0)
+}
+
+/// Whether a tmux server answers on this socket.
+pub fn tmux_answers(socket: &Path) -> bool {
+    let mut tmux = Command::new("tmux");
+    tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("list-sessions").env_remove("TMUX");
+    tmux.output().is_ok_and(|output| output.status.success())
+}

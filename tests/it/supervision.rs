@@ -1,0 +1,153 @@
+//! Whatever fails, fails alone.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::processes::Process;
+use crate::harness::{Client, TestApp, Tested};
+
+/// How long an answer about a session may take on a busy machine; a turn that it waited for would run for ever.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Every actor that is no turn: where it is, since when it runs, and how often it was restarted.
+async fn standing(admin: &Client) -> Tested<Vec<(Value, Value, Value)>> {
+    let mut actors = admin.actors().await?;
+    actors.retain(|actor| actor["kind"] != "turn");
+    Ok(actors.iter().map(|actor| (actor["path"].clone(), actor["since"].clone(), actor["restarts"].clone())).collect())
+}
+
+/// A panic at this point: what the turn's final event and row say. The rest must stand as before.
+async fn after_panic_at(point: &str) -> Tested<(Value, Value)> {
+    let app = TestApp::start().await?;
+    let (admin, user, other) = (app.owner()?, app.user("ann@example.org")?, app.user("bob@example.org")?);
+    assert_eq!(user.response("!count").await?, "1");
+    assert_eq!(other.response("!count").await?, "1");
+    let before = standing(&admin).await?;
+    assert!(before.iter().all(|(_, _, restarts)| *restarts == 0), "{before:?}");
+    let beside = other.ask("!lines 10 50").await?;
+    other.stream(&beside, None).await?.until("content").await?;
+
+    app.arm(point)?;
+    let turn = user.ask("!lines 3 10").await?;
+    let next = user.ask("!echo next").await?;
+    let events = user.collect(&turn).await?;
+    assert!(!app.is_armed(point), "{point} was not passed");
+    let row = user.turn(&turn.turn_id).await?;
+    let next = user.ended(&next).await?;
+    assert_eq!(next["response"], "next", "after {point}: {next}");
+    assert_eq!(other.ended(&beside).await?["state"], "done");
+    assert_eq!(standing(&admin).await?, before, "nobody was restarted, and nobody else is there");
+    assert!(app.typed(&turn.turn_id)?.len() <= 1);
+    let replayed = user.collect(&turn).await?;
+    assert_eq!(replayed[replayed.len() - 1].raw, events[events.len() - 1].raw);
+    Ok((events[events.len() - 1].data.clone(), row))
+}
+
+async fn fails_upstream(point: &str) -> Tested {
+    let (ending, row) = after_panic_at(point).await?;
+    assert_eq!((&ending["code"], &ending["retryable"]), (&json!("upstream_error"), &json!(true)), "{point}: {ending}");
+    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("upstream_error")), "{point}: {row}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_panic_before_the_claim_fails_that_turn_only() -> Tested {
+    fails_upstream("turn.ready").await
+}
+
+#[tokio::test]
+async fn a_panic_after_the_claim_fails_that_turn_only() -> Tested {
+    fails_upstream("turn.claimed").await
+}
+
+#[tokio::test]
+async fn a_panic_after_typing_fails_that_turn_only() -> Tested {
+    fails_upstream("backend.typed").await
+}
+
+#[tokio::test]
+async fn a_panic_while_the_agent_answers_fails_that_turn_only() -> Tested {
+    fails_upstream("turn.confirmed").await
+}
+
+#[tokio::test]
+async fn a_panic_after_the_end_was_committed_changes_nothing() -> Tested {
+    let (ending, row) = after_panic_at("turn.committed").await?;
+    assert_eq!((&row["state"], &row["response"]), (&json!("done"), &json!("line 1\nline 2\nline 3\n")), "{row}");
+    assert_eq!(ending["turn_id"], row["turn_id"], "who follows is told of the end: {ending}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_control_client_may_be_killed_in_mid_turn() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 30 50").await?;
+    let next = user.ask("!count").await?;
+    let mut stream = user.stream(&turn, None).await?;
+    stream.until("content").await?;
+    app.process(Process::is_tmux_client)?.kill()?;
+    stream.rest().await?;
+    let row = user.turn(&turn.turn_id).await?;
+    assert_eq!((&row["state"], row["response"].as_str().map(|text| text.lines().count())), (&json!("done"), Some(30)));
+    assert_eq!(user.ended(&next).await?["response"], "2", "the same agent, through a new client");
+    // And again while nothing runs.
+    app.process(Process::is_tmux_client)?.kill()?;
+    assert_eq!(user.response("!count").await?, "3");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tmux_server_may_be_killed_in_mid_turn() -> Tested {
+    let app = TestApp::start().await?;
+    let users = [app.user("ann@example.org")?, app.user("bob@example.org")?];
+    let mut streams = Vec::new();
+    for user in &users {
+        let turn = user.ask("!lines 1000 20").await?;
+        let mut stream = user.stream(&turn, None).await?;
+        stream.until("content").await?;
+        streams.push((turn, stream));
+    }
+    let since = Instant::now();
+    app.process(Process::is_tmux_server)?.kill()?;
+    for (user, (turn, stream)) in users.iter().zip(&mut streams) {
+        let events = stream.rest().await?;
+        assert_eq!(events[events.len() - 1].data["code"], "agent_died", "after {:?}", since.elapsed());
+        assert_eq!(user.turn(&turn.turn_id).await?["error_code"], "agent_died");
+    }
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    let (one, two) = tokio::join!(users[0].response("!count"), users[1].response("!count"));
+    assert_eq!((one?, two?), ("1".to_owned(), "1".to_owned()), "both have a new agent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_answers_while_a_turn_runs() -> Tested {
+    let app = TestApp::start().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let turn = user.ask("!lines 1000 20").await?;
+    let waiting = user.ask("!hang").await?;
+    user.stream(&turn, None).await?.until("content").await?;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..50 {
+        let since = Instant::now();
+        let status = user.status().await?;
+        slowest = slowest.max(since.elapsed());
+        let session = &status["agent_session"];
+        assert_eq!((&session["state"], &session["running"]), (&json!("running"), &json!(turn.turn_id)), "{status}");
+        assert_eq!(session["queued"], json!([waiting.turn_id]), "{status}");
+    }
+    println!("slowest of 50: {slowest:?}");
+    assert!(slowest < SOON, "{slowest:?}");
+    let actors = admin.actors().await?;
+    let of_kind = |kind: &str| actors.iter().filter(|actor| actor["kind"] == kind).count();
+    for (kind, count) in [("recorder", 1), ("sessions", 1), ("session", 1), ("pane", 1), ("turn", 1)] {
+        assert_eq!(of_kind(kind), count, "{kind}: {actors:?}");
+    }
+    let path = |kind: &str| actors.iter().find(|actor| actor["kind"] == kind).map(|actor| actor["path"].clone());
+    let session = path("session").and_then(|path| path.as_str().map(str::to_owned)).unwrap_or_default();
+    assert_eq!(path("turn"), Some(json!(format!("{session}/turn:{}", turn.turn_id))));
+    user.reset().await?;
+    Ok(())
+}
