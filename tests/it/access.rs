@@ -127,11 +127,16 @@ async fn a_revoked_token_is_worth_nothing() -> Tested {
 }
 
 #[tokio::test]
-async fn a_restart_makes_a_new_token_for_the_command_line() -> Tested {
+async fn the_token_of_the_command_line_outlives_a_restart_until_its_file_is_lost() -> Tested {
     let mut app = TestApp::start().await?;
     let before = app.owner()?;
-    assert_eq!(before.get("/api/paliadin/status").await?.status, 200);
     app.restart(rustix::process::Signal::TERM).await?;
+    let same = app.owner()?;
+    assert_eq!(same.token, before.token);
+    assert_eq!(same.get("/api/paliadin/status").await?.status, 200);
+    std::fs::remove_file(app.state().join("cli.token"))?;
+    app.restart(rustix::process::Signal::TERM).await?;
+    let before = Client { token: before.token, ..app.nobody() };
     assert_eq!(before.get("/api/paliadin/status").await?.status, 401);
     assert_eq!(app.owner()?.get("/api/paliadin/status").await?.status, 200);
     Ok(())

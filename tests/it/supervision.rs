@@ -151,3 +151,79 @@ async fn a_session_answers_while_a_turn_runs() -> Tested {
     user.reset().await?;
     Ok(())
 }
+
+/// How often the actor of this kind was started again.
+async fn restarts(admin: &Client, kind: &str) -> Tested<Value> {
+    let actors = admin.actors().await?;
+    let actor = actors.iter().find(|actor| actor["kind"] == kind).ok_or_else(|| format!("no {kind}"))?;
+    Ok(actor["restarts"].clone())
+}
+
+#[tokio::test]
+async fn a_session_whose_actor_panics_comes_back_under_the_next_epoch() -> Tested {
+    let app = TestApp::start().await?;
+    let (admin, user, other) = (app.owner()?, app.user("ann@example.org")?, app.user("bob@example.org")?);
+    let running = user.ask("!hang").await?;
+    let waiting = user.ask("!echo waited").await?;
+    user.stream(&running, None).await?.until("meta").await?;
+    let beside = other.ask("!lines 20 50").await?;
+    other.stream(&beside, None).await?.until("content").await?;
+
+    app.arm("session.handle")?;
+    // Bob's turn runs on without a message to his session; Ann's status is one.
+    let _ = user.status().await;
+    assert!(!app.is_armed("session.handle"));
+    let row = user.ended(&running).await?;
+    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("uncertain")), "{row}");
+    assert_eq!(user.ended(&waiting).await?["response"], "waited");
+    assert_eq!(user.status().await?["agent_session"]["epoch"], 2);
+    assert_eq!(restarts(&admin, "sessions").await?, 0);
+    assert_eq!(other.ended(&beside).await?["state"], "done");
+    assert_eq!(other.status().await?["agent_session"]["epoch"], 1);
+    let turns = admin.actors().await?.iter().filter(|actor| actor["kind"] == "turn").count();
+    assert_eq!(turns, 0, "nothing of what ended is shown");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_that_keeps_failing_ends_alone_and_a_reset_brings_it_back() -> Tested {
+    let app = TestApp::start().await?;
+    let (user, other) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    assert_eq!(user.response("!echo one").await?, "one");
+    assert_eq!(other.response("!echo one").await?, "one");
+    let refused = crate::harness::eventually("the session has failed", async || {
+        app.arm("session.handle")?;
+        let mut response = user.post_turn(&json!({ "user_message": "!echo two" })).await?;
+        Ok(match response.status {
+            202 => None,
+            _ => Some(response.problem().await?).filter(|code| code == "agent_crash_loop"),
+        })
+    });
+    refused.await?;
+    // The point may still be armed: then it is the other session's message that meets it, and that session comes back.
+    let _ = other.status().await;
+    assert!(!app.is_armed("session.handle"));
+    user.reset().await?;
+    assert_eq!(user.response("!echo three").await?, "three");
+    assert_eq!(other.response("!echo four").await?, "four");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recorder_that_panics_loses_no_turn() -> Tested {
+    let app = TestApp::start().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let turn = user.ask("!lines 20 20").await?;
+    let mut stream = user.stream(&turn, None).await?;
+    stream.until("content").await?;
+    app.arm("recorder.handle")?;
+    let events = stream.rest().await?;
+    assert!(!app.is_armed("recorder.handle"));
+    assert!(events.last().is_some_and(|event| event.kind == "end"), "{events:?}");
+    let row = user.turn(&turn.turn_id).await?;
+    assert_eq!(row["response"].as_str().map(|text| text.lines().count()), Some(20));
+    assert_eq!(restarts(&admin, "recorder").await?, 1);
+    assert_eq!(restarts(&admin, "sessions").await?, 0);
+    assert_eq!(user.response("!count").await?, "2");
+    Ok(())
+}
