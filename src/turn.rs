@@ -113,9 +113,6 @@ macro_rules! word_enum {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
-            /// Every variant, in the order of their declaration.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
             /// The word on the wire and in the store.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word),+ }

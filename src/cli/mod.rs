@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::agent::demo;
 use crate::config::{self, Config};
-use crate::store::Write;
+use crate::server::{StartError, open_store, private_dir};
+use crate::store::{Store, Write};
 use crate::turn::Timestamp;
 
 /// A terminal AI agent that lives in tmux, behind a multi-user web chat.
@@ -69,8 +70,8 @@ pub fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => with_config(&global, serve::run),
         Command::Ask(ask) => ask.run(&global),
-        Command::User(user) => with_config(&global, |config| user.run(config)),
-        Command::Token(token) => with_config(&global, |config| token.run(config)),
+        Command::User(user) => on_store(&global, async |store| user.run(store).await),
+        Command::Token(token) => on_store(&global, async |store| token.run(store).await),
         Command::Agent(Agent::Demo { typed_log }) => {
             demo::run(demo::Options::from_environment(typed_log)).unwrap_or_else(|error| fail(1, error))
         }
@@ -90,6 +91,28 @@ fn with_config(global: &Global, command: impl FnOnce(Config) -> ExitCode) -> Exi
         Ok(config) => command(config),
         Err(error) => fail(2, error),
     }
+}
+
+/// Runs a command on the database, whether a server is running or not.
+fn on_store(global: &Global, command: impl AsyncFnOnce(&dyn Store) -> Result<String, StartError>) -> ExitCode {
+    let perform = async |config: Config| {
+        private_dir(&config)?;
+        let store = open_store(&config).await?;
+        let text = command(&*store).await;
+        store.close().await;
+        text
+    };
+    with_config(global, |config| {
+        block_on(async {
+            match perform(config).await {
+                Ok(text) => {
+                    print!("{text}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(1, error),
+            }
+        })
+    })
 }
 
 /// An entry of the audit log about what was done by a command.

@@ -1,14 +1,11 @@
 //! `paliadin token …`: API tokens, written straight to the database; a running server sees them at once.
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{audit, block_on, fail};
-use crate::config::Config;
+use super::audit;
 use crate::secret;
-use crate::server::{StartError, new_token, open_store, private_dir};
+use crate::server::{StartError, new_token};
 use crate::store::{Store, User, Write, Written, write_all};
 use crate::turn::Timestamp;
 
@@ -37,51 +34,35 @@ pub enum Token {
 }
 
 impl Token {
-    /// Runs the command.
-    pub fn run(self, config: Config) -> ExitCode {
-        block_on(async {
-            match self.perform(&config).await {
-                Ok(text) => {
-                    print!("{text}");
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail(1, error),
-            }
-        })
-    }
-
-    async fn perform(self, config: &Config) -> Result<String, StartError> {
-        private_dir(config)?;
-        let store = open_store(config).await?;
-        let text = match self {
+    /// Runs the command; what it answers is printed.
+    pub async fn run(self, store: &dyn Store) -> Result<String, StartError> {
+        Ok(match self {
             Self::Create { email, name } => {
-                let user = account(&*store, &email).await?;
+                let user = account(store, &email).await?;
                 let secret = secret::generate("pal_")?;
                 let token = new_token(user.user_id, &name, &secret);
                 let entry = audit("token.create", token.token_id);
-                write_all(&*store, &[Write::CreateToken(token), entry]).await?;
+                write_all(store, &[Write::CreateToken(token), entry]).await?;
                 format!("{secret}\n")
             }
             Self::Revoke { id } => {
                 let revoke = Write::RevokeToken { token_id: id, at: Timestamp::now() };
-                let written = write_all(&*store, &[revoke]).await?;
+                let written = write_all(store, &[revoke]).await?;
                 if written != [Written::Count(1)] {
                     return Err(StartError::Configuration(format!("there is no valid token {id}")));
                 }
-                write_all(&*store, &[audit("token.revoke", id)]).await?;
+                write_all(store, &[audit("token.revoke", id)]).await?;
                 String::new()
             }
             Self::List { email } => {
-                let user = account(&*store, &email).await?;
+                let user = account(store, &email).await?;
                 let line = |token: &crate::store::ApiToken| {
                     let standing = token.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {at}"));
                     format!("{}\t{standing}\t{}\n", token.token_id, token.name)
                 };
                 store.tokens(user.user_id).await?.iter().map(line).collect()
             }
-        };
-        store.close().await;
-        Ok(text)
+        })
     }
 }
 

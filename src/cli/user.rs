@@ -1,14 +1,11 @@
 //! `paliadin user …`: accounts, written straight to the database; a running server sees them at once.
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{audit, block_on, fail};
-use crate::config::Config;
-use crate::server::{StartError, open_store, private_dir};
-use crate::store::{Role, Write, write_all};
+use super::audit;
+use crate::server::StartError;
+use crate::store::{Role, Store, Write, write_all};
 use crate::turn::UserId;
 
 #[derive(Subcommand)]
@@ -33,23 +30,9 @@ pub enum User {
 }
 
 impl User {
-    /// Runs the command.
-    pub fn run(self, config: Config) -> ExitCode {
-        block_on(async {
-            match self.perform(&config).await {
-                Ok(text) => {
-                    print!("{text}");
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail(1, error),
-            }
-        })
-    }
-
-    async fn perform(self, config: &Config) -> Result<String, StartError> {
-        private_dir(config)?;
-        let store = open_store(config).await?;
-        let text = match self {
+    /// Runs the command; what it answers is printed.
+    pub async fn run(self, store: &dyn Store) -> Result<String, StartError> {
+        Ok(match self {
             Self::Add { email, name, role, id } => {
                 if !email.contains('@') || email.contains(char::is_whitespace) {
                     return Err(StartError::Configuration(format!("{email:?} is no email address")));
@@ -64,15 +47,13 @@ impl User {
                     )));
                 }
                 let user = crate::store::User { user_id, email, display_name: name, role, disabled_at: None };
-                write_all(&*store, &[Write::SaveUser(user), audit("user.add", user_id)]).await?;
+                write_all(store, &[Write::SaveUser(user), audit("user.add", user_id)]).await?;
                 format!("{user_id}\n")
             }
             Self::List => {
                 let users = store.users().await?;
                 users.iter().map(|user| format!("{}\t{}\t{}\n", user.user_id, user.role, user.email)).collect()
             }
-        };
-        store.close().await;
-        Ok(text)
+        })
     }
 }
