@@ -35,7 +35,8 @@ impl<M: Message> Address<M> {
         Self { inner: Arc::new(Inner { gauge, current: RwLock::new(None) }) }
     }
 
-    /// From now on messages go to this incarnation.
+    /// From now on messages go to this incarnation. First thing in its `pre_start`: an answer to what it asks may come
+    /// before whoever starts it goes on.
     pub fn bind(&self, actor: ActorRef<M>) {
         self.inner.gauge.started();
         *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);

@@ -59,7 +59,8 @@ impl Actor for PaneActor {
     type State = PaneState;
     type Arguments = ();
 
-    async fn pre_start(&self, _myself: ActorRef<PaneMsg>, (): ()) -> Result<PaneState, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<PaneMsg>, (): ()) -> Result<PaneState, ActorProcessingErr> {
+        self.address.bind(myself);
         self.address.gauge().note("no agent yet");
         Ok(PaneState::default())
     }

@@ -132,7 +132,8 @@ impl Actor for RecorderActor {
     type State = RecorderState;
     type Arguments = ();
 
-    async fn pre_start(&self, _myself: ActorRef<RecorderMsg>, (): ()) -> Result<RecorderState, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<RecorderMsg>, (): ()) -> Result<RecorderState, ActorProcessingErr> {
+        self.address.bind(myself);
         Ok(RecorderState::default())
     }
 

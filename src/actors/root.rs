@@ -49,10 +49,8 @@ impl Tree {
         let node: Arc<str> = format!("pid-{}", std::process::id()).into();
         let wiring =
             Wiring { store, recorder: recorder.clone(), backend, streams, registry: registry.clone(), limits, node };
-        let actor =
-            RootActor { wiring, address: root_address.clone(), recorder: recorder_address, sessions: sessions.clone() };
+        let actor = RootActor { wiring, address: root_address, recorder: recorder_address, sessions: sessions.clone() };
         let (root, _) = Actor::spawn(None, actor, ()).await?;
-        root_address.bind(root.clone());
         Ok(Self { sessions, recorder, registry, root })
     }
 
@@ -94,6 +92,7 @@ impl Actor for RootActor {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<Children<Child>, ActorProcessingErr> {
+        self.address.bind(myself.clone());
         let mut children = Children::default();
         for child in [Child::Recorder, Child::Sessions] {
             self.start(&myself, &mut children, child).await?;
@@ -140,13 +139,11 @@ impl RootActor {
                 let actor = RecorderActor { store: self.wiring.store.clone(), address: self.recorder.clone() };
                 let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
                 children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), self.recorder.gauge());
-                self.recorder.bind(actor);
             }
             Child::Sessions => {
                 let actor = SessionsActor { wiring: self.wiring.clone(), address: self.sessions.clone() };
                 let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
                 children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), self.sessions.gauge());
-                self.sessions.bind(actor);
             }
         }
         Ok(())

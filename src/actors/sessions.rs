@@ -69,6 +69,7 @@ impl Actor for SessionsActor {
 
     /// Looks after the turns that an earlier incarnation, or process, left open: before anyone can ask for them.
     async fn pre_start(&self, myself: ActorRef<SessionsMsg>, (): ()) -> Result<Directory, ActorProcessingErr> {
+        self.address.bind(myself.clone());
         self.wiring.registry.leave_below(self.address.gauge().path());
         let mut directory = Directory::default();
         let left = self.wiring.store.open_turns().await?;
@@ -170,7 +171,6 @@ impl SessionsActor {
         match Actor::spawn_linked(None, session, (), myself.get_cell()).await {
             Ok((actor, _)) => {
                 directory.children.started(key.clone(), ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
-                address.bind(actor);
                 let before = directory.entries.insert(key, Entry::Live(address.clone()));
                 if let Some(Entry::Opening(waiting)) = before {
                     for message in waiting {

@@ -26,7 +26,6 @@ impl SessionActor {
         };
         let (actor, _) = Actor::spawn_linked(None, keeper, (), myself.get_cell()).await?;
         state.children.started(Child::Pane, ChildSpec::PERMANENT, &actor.get_cell(), state.pane.gauge());
-        state.pane.bind(actor);
         Ok(())
     }
 

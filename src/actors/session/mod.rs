@@ -106,6 +106,7 @@ impl Actor for SessionActor {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<SessionMsg>, (): ()) -> Result<SessionState, ActorProcessingErr> {
+        self.address.bind(myself.clone());
         let path = self.address.gauge().path();
         self.wiring.registry.leave_below(path);
         let path = format!("{path}/pane");

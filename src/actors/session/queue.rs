@@ -83,7 +83,6 @@ impl SessionActor {
         };
         let (actor, _) = Actor::spawn_linked(None, runner, turn.clone(), myself.get_cell()).await?;
         state.children.started(Child::Turn(turn_id), ChildSpec::TEMPORARY, &actor.get_cell(), address.gauge());
-        address.bind(actor);
         state.current = Some(Current { turn, address });
         Ok(())
     }

@@ -79,7 +79,8 @@ impl Actor for TurnActor {
     type State = TurnRun;
     type Arguments = Turn;
 
-    async fn pre_start(&self, _myself: ActorRef<TurnMsg>, turn: Turn) -> Result<TurnRun, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<TurnMsg>, turn: Turn) -> Result<TurnRun, ActorProcessingErr> {
+        self.address.bind(myself);
         Ok(TurnRun { machine: Machine::default(), turn, agent: None, pump: None })
     }
 
