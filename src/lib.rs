@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod faults;
 pub mod http;
+pub mod private;
 pub mod secret;
 pub mod server;
 pub mod store;

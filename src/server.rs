@@ -15,10 +15,12 @@ use crate::config::Config;
 use crate::http::listener::GuardedListener;
 use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
+use crate::private;
 use crate::secret;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
+use crate::tmux;
 use crate::turn::{Timestamp, UserId};
 
 /// The name of the command line's own token.
@@ -58,6 +60,11 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Whether the configuration is to be mended, rather than the surroundings.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Configuration(_) | Self::Profile(_) | Self::Backend(_))
+    }
+
     fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |error| Self::Io { what, error }
@@ -128,7 +135,7 @@ impl Server {
     pub async fn write_cli_token(&self) -> Result<(), StartError> {
         let path = self.app.config.state.cli_token();
         let tokens = self.app.store.tokens(self.owner.user_id).await?;
-        let in_file = std::fs::read_to_string(&path).map(|text| secret::hash(text.trim())).unwrap_or_default();
+        let in_file = private::read(&path).map(|text| secret::hash(text.trim())).unwrap_or_default();
         let ours = tokens.iter().filter(|token| token.name == CLI_TOKEN && token.revoked_at.is_none());
         let (valid, lost): (Vec<_>, Vec<_>) = ours.partition(|token| token.hash == in_file);
         for token in lost {
@@ -140,7 +147,7 @@ impl Server {
         }
         let secret = secret::generate("pal_")?;
         self.app.recorder.write(Write::CreateToken(new_token(self.owner.user_id, CLI_TOKEN, &secret))).await?;
-        private_file(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
+        private::write(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
     }
 
     /// Serves until `shutdown` resolves, then stops everything.
@@ -185,16 +192,14 @@ impl Server {
 /// Where it cannot be made.
 pub fn private_dir(config: &Config) -> Result<(), StartError> {
     let dir = &config.state.dir;
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-    builder.create(dir).map_err(StartError::io(format!("state.dir: {} cannot be made", dir.display())))
+    private::directory(dir).map_err(StartError::io(format!("state.dir: {}", dir.display())))
 }
 
 /// One server at a time may use a state directory: two would end each other's agents. The lock ends with the process.
 fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
     let path = config.state.dir.join("lock");
     let io = || StartError::io(format!("state.dir: {} cannot be locked", path.display()));
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io())?;
+    let file = private::lock_file(&path).map_err(io())?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -263,6 +268,8 @@ async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError>
             "auto"
         }
     };
+    let unusable = |error| StartError::Configuration(format!("state.dir: {error}"));
+    tmux::Server::prepare(&config.state.tmux_socket()).map_err(unusable)?;
     let agent = &config.agent;
     let path = std::env::var_os("PATH");
     let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
@@ -303,13 +310,4 @@ fn hosts(config: &Config) -> Vec<String> {
     }
     hosts.extend(config.server.allowed_hosts.iter().cloned());
     hosts
-}
-
-fn private_file(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt;
-    let hidden = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(hidden, path)
 }

@@ -1,8 +1,10 @@
 //! Where to send to an actor, whichever incarnation of it lives, and the count of what waits for it.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use futures_util::FutureExt;
 use ractor::{ActorRef, Message};
 use tokio::sync::oneshot;
 
@@ -52,8 +54,7 @@ impl<M: Message> Address<M> {
     /// # Errors
     /// [`Gone`] where no incarnation lives.
     pub fn send(&self, message: M) -> Result<(), Gone> {
-        let current = self.inner.current.read().unwrap_or_else(PoisonError::into_inner);
-        let actor = current.as_ref().ok_or(Gone)?;
+        let actor = self.current().ok_or(Gone)?;
         self.inner.gauge.sent();
         actor.send_message(message).map_err(|_| Gone)
     }
@@ -68,17 +69,33 @@ impl<M: Message> Address<M> {
         answer.await.map_err(|_| Gone)
     }
 
-    /// Runs `work` beside the actor and sends it what comes of it: a handler never waits itself.
+    /// Runs `work` beside the actor and sends it what comes of it: a handler never waits itself. Where the work panics,
+    /// the actor has failed: it would wait for ever, and its supervisor knows what to do.
     pub fn pipe<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
         message: impl FnOnce(T) -> M + Send + 'static,
     ) {
         let address = self.clone();
+        let asker = self.current();
         tokio::spawn(async move {
-            let outcome = work.await;
-            // Nobody waits for it where the actor is gone by then.
-            let _ = address.send(message(outcome));
+            match AssertUnwindSafe(work).catch_unwind().await {
+                // Nobody waits for it where the actor is gone by then.
+                Ok(outcome) => drop(address.send(message(outcome))),
+                Err(_) => {
+                    tracing::error!(actor = address.gauge().path(), "work of the actor panicked");
+                    if let Some(actor) = asker {
+                        actor.stop(Some(WORK_PANICKED.to_owned()));
+                    }
+                }
+            }
         });
     }
+
+    fn current(&self) -> Option<ActorRef<M>> {
+        self.inner.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
+
+/// Why an actor stops whose work panicked beside it.
+const WORK_PANICKED: &str = "its work panicked";

@@ -138,7 +138,9 @@ impl<K: Clone + Eq + Hash> Children<K> {
     /// Reads an event of ractor's: which child ended, how, and what to do. `None` for events that need nothing.
     pub fn ended(&mut self, event: &SupervisionEvent) -> Option<(K, End, Verdict)> {
         let (actor, end) = match event {
-            SupervisionEvent::ActorTerminated(actor, ..) => (actor, End::Normal),
+            SupervisionEvent::ActorTerminated(actor, _, None) => (actor, End::Normal),
+            // Nobody gives a reason for a stop that is as it should be.
+            SupervisionEvent::ActorTerminated(actor, _, Some(reason)) => (actor, End::Failure(reason.clone())),
             SupervisionEvent::ActorFailed(actor, error) => (actor, End::Failure(error.to_string())),
             _ => return None,
         };

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::private;
 use crate::turn::TurnId;
 
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
@@ -97,10 +98,8 @@ impl Spool {
     /// [`SpoolError::Io`] where a directory cannot be made or is not a directory.
     pub fn create(root: &Path, session: &str) -> Result<Self, SpoolError> {
         let path = root.join(session);
-        for dir in [path.clone(), path.join("in"), path.join("out")] {
-            let mut builder = std::fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-            builder.create(&dir).map_err(|error| SpoolError::io(&dir.display().to_string(), error))?;
+        for dir in [root.to_path_buf(), path.clone(), path.join("in"), path.join("out")] {
+            private::directory(&dir).map_err(|error| SpoolError::io(&dir.display().to_string(), error))?;
         }
         Ok(Self { path, owner: rustix::process::geteuid().as_raw() })
     }
@@ -213,6 +212,8 @@ impl Spool {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => return Err(invalid("is a symbolic link")),
+            Err(Errno::NXIO) => return Err(invalid("is a socket")),
+            Err(Errno::ACCESS | Errno::PERM) => return Err(invalid("may not be read")),
             Err(error) => return Err(SpoolError::io(name, error)),
         };
         let stat = rustix::fs::fstat(&file).map_err(|error| SpoolError::io(name, error))?;
@@ -248,7 +249,7 @@ mod tests {
 
     fn fixture() -> (tempfile::TempDir, Spool, TurnId) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(dir.path(), "paliadin-1").unwrap();
+        let spool = Spool::create(&dir.path().join("spool"), "paliadin-1").unwrap();
         (dir, spool, TurnId::fresh())
     }
 
@@ -283,6 +284,10 @@ mod tests {
         let fifo = FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         assert!(is_refused());
+        std::fs::remove_file(&path).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(is_refused());
+        drop(socket);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "x".repeat(101)).unwrap();
         assert!(matches!(spool.read_answer(turn, 100), Err(SpoolError::TooLarge { size: 101, limit: 100, .. })));

@@ -1,13 +1,14 @@
 //! `paliadin ask`: asks a question and streams the answer to the terminal.
 
 use std::io::{IsTerminal, Read, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use eventsource_stream::{Event, Eventsource};
 use futures_util::StreamExt;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,6 +18,10 @@ use super::{Global, block_on, fail};
 const RECONNECT: Duration = Duration::from_millis(500);
 /// Tries in a row without any event, after which it is given up.
 const MAX_RECONNECTS: u32 = 20;
+/// Further tries of the question itself.
+const MAX_POSTS: u32 = 3;
+/// How long a server may say nothing at all: it pings every 15 s.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,7 +45,7 @@ pub struct Ask {
     question: String,
 }
 
-/// Why there is no answer: exit status and a line for people.
+/// Why there is no (further) answer: exit status and a line for people. Status 0 says that nobody wants more.
 struct Failure(u8, String);
 
 impl Ask {
@@ -56,96 +61,139 @@ impl Ask {
             }
             text => text.to_owned(),
         };
-        let token = match token(global) {
+        let address = match Address::parse(&self.url) {
+            Ok(address) => address,
+            Err(Failure(status, text)) => return fail(status, text),
+        };
+        let token = match token(global, &address) {
             Ok(token) => token,
             Err(Failure(status, text)) => return fail(status, text),
         };
         block_on(async {
-            match self.ask(&question, &token).await {
+            match self.ask(&question, &token, &address).await {
                 Ok(()) => ExitCode::SUCCESS,
+                Err(Failure(0, _)) => ExitCode::SUCCESS,
                 Err(Failure(status, text)) => fail(status, text),
             }
         })
     }
 
-    async fn ask(&self, question: &str, token: &str) -> Result<(), Failure> {
-        let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        let client = client.map_err(|error| Failure(2, chain(&error)))?;
+    async fn ask(&self, question: &str, token: &str, address: &Address) -> Result<(), Failure> {
+        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE);
+        if address.is_loopback {
+            // A proxy for the world outside has no business with this host.
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| Failure(2, chain(&error)))?;
         let mut body = json!({ "user_message": question, "client_turn_id": Uuid::new_v4() });
         if let Some(session) = self.session {
             body["session_id"] = json!(session);
         }
-        let post = client.post(format!("{}/api/paliadin/turn", self.base()));
-        let post = post.header("content-type", "application/json").body(body.to_string());
-        let accepted = json_of(send(post, token).await?).await?;
-        let text = |name: &str| accepted.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut printer = Printer::new(self.json);
+        let mut tries = 0;
+        let turn = loop {
+            let post = client.post(format!("{}/api/paliadin/turn", address.base));
+            let post = post.header("content-type", "application/json").body(body.to_string());
+            match post.bearer_auth(token).send().await {
+                // It may have arrived. Asked twice, it is the same turn: `client_turn_id` says so.
+                Err(error) if !error.is_connect() && !error.is_builder() && tries < MAX_POSTS => {
+                    tries += 1;
+                    say(&format!("{}; trying again", chain(&error)));
+                    tokio::time::sleep(RECONNECT).await;
+                }
+                answer => break json_of(accepted(answer).await?).await?,
+            }
+        };
+        let text = |name: &str| turn.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut printer = Printer::new(self.json, std::io::stdout().is_terminal());
         if self.json {
-            printer.line(&json!({ "event": "accepted", "data": accepted }).to_string())?;
+            printer.line(&json!({ "event": "accepted", "data": turn }).to_string())?;
         }
-        self.follow(&client, token, &text("sse_url"), &mut printer).await?;
+        let url = format!("{}{}", address.base, text("sse_url"));
+        follow(&client, token, &url, &mut printer).await?;
         if !self.json && std::io::stderr().is_terminal() {
-            eprintln!("\nconversation {}", text("session_id"));
+            say(&format!("conversation {}", text("session_id")));
         }
         Ok(())
     }
+}
 
-    fn base(&self) -> &str {
-        self.url.trim_end_matches('/')
-    }
+/// Where the server is.
+struct Address {
+    /// Without a slash at its end.
+    base: String,
+    is_loopback: bool,
+}
 
-    /// Reads the stream to its end; a connection that breaks is taken up where it broke.
-    async fn follow(&self, client: &Client, token: &str, path: &str, printer: &mut Printer) -> Result<(), Failure> {
-        let url = format!("{}{path}", self.base());
-        let mut last_id = String::new();
-        let mut tries = 0;
-        loop {
-            let mut get = client.get(&url);
-            if !last_id.is_empty() {
-                get = get.header("last-event-id", &last_id);
-            }
-            match send(get, token).await {
-                Ok(response) if response.status() == StatusCode::NO_CONTENT => {
-                    return Err(Failure(6, "the answer's end was missed".to_owned()));
-                }
-                Ok(response) => {
-                    let mut events = response.bytes_stream().eventsource();
-                    while let Some(Ok(event)) = events.next().await {
-                        tries = 0;
-                        if !event.id.is_empty() {
-                            last_id.clone_from(&event.id);
-                        }
-                        if let Some(end) = printer.event(&event)? {
-                            return end;
-                        }
-                    }
-                }
-                Err(Failure(3 | 6, text)) if tries < MAX_RECONNECTS => {
-                    if tries == 0 {
-                        eprintln!("paliadin: {text}; trying again");
-                    }
-                }
-                Err(failure) => return Err(failure),
-            }
-            tries += 1;
-            if tries > MAX_RECONNECTS {
-                return Err(Failure(3, "the connection keeps breaking".to_owned()));
-            }
-            tokio::time::sleep(RECONNECT).await;
+impl Address {
+    fn parse(url: &str) -> Result<Self, Failure> {
+        let wrong = |problem: &str| Failure(2, format!("--url {url}: {problem}"));
+        let parsed = Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(wrong("it must begin with http:// or https://"));
         }
+        let host = parsed.host_str().unwrap_or_default();
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_loopback = host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback());
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), is_loopback })
+    }
+}
+
+/// Reads the stream to its end; a connection that breaks is taken up where it broke.
+async fn follow(client: &Client, token: &str, url: &str, printer: &mut Printer) -> Result<(), Failure> {
+    let mut last_id = String::new();
+    let mut tries = 0;
+    loop {
+        let mut get = client.get(url);
+        if !last_id.is_empty() {
+            get = get.header("last-event-id", &last_id);
+        }
+        match send(get, token).await {
+            Ok(response) if response.status() == StatusCode::NO_CONTENT => {
+                return Err(Failure(6, "the answer's end was missed".to_owned()));
+            }
+            Ok(response) => {
+                let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+                if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+                    return Err(foreign());
+                }
+                let mut events = response.bytes_stream().eventsource();
+                while let Some(Ok(event)) = events.next().await {
+                    tries = 0;
+                    if !event.id.is_empty() {
+                        last_id.clone_from(&event.id);
+                    }
+                    if let Some(end) = printer.event(&event)? {
+                        return end;
+                    }
+                }
+            }
+            Err(Failure(3 | 6, text)) if tries < MAX_RECONNECTS => {
+                if tries == 0 {
+                    say(&format!("{text}; trying again"));
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+        tries += 1;
+        if tries > MAX_RECONNECTS {
+            return Err(Failure(3, "the connection keeps breaking".to_owned()));
+        }
+        tokio::time::sleep(RECONNECT).await;
     }
 }
 
 /// Writes events as they come.
 struct Printer {
     json: bool,
+    /// Standard output is a terminal, which obeys control characters: an answer shall not steer it.
+    plain: bool,
     /// The answer as it was printed.
     printed: String,
 }
 
 impl Printer {
-    fn new(json: bool) -> Self {
-        Self { json, printed: String::new() }
+    fn new(json: bool, plain: bool) -> Self {
+        Self { json, plain, printed: String::new() }
     }
 
     /// Prints an event; `Some` where it is the last one.
@@ -162,9 +210,9 @@ impl Printer {
                     self.print(piece)?;
                 }
                 "resync" => self.resync(text("text"))?,
-                "attention" => eprintln!("[the agent asks: {}]", text("prompt")),
+                "attention" => say(&format!("the agent asks: {}", sanitised(text("prompt")))),
                 "queued" if data["position"].as_u64().is_some_and(|position| position > 0) => {
-                    eprintln!("[waiting: {} before this]", data["position"]);
+                    say(&format!("waiting: {} before this", data["position"]));
                 }
                 _ => {}
             }
@@ -178,7 +226,7 @@ impl Printer {
             }
             "error" => {
                 let status = if data["retryable"].as_bool() == Some(true) { 6 } else { 1 };
-                Some(Err(Failure(status, format!("{}: {}", text("code"), text("message")))))
+                Some(Err(Failure(status, format!("{}: {}", text("code"), sanitised(text("message"))))))
             }
             _ => None,
         })
@@ -201,7 +249,7 @@ impl Printer {
 
     fn print(&mut self, text: &str) -> Result<(), Failure> {
         self.printed.push_str(text);
-        write_out(text)
+        if self.plain { write_out(&sanitised(text)) } else { write_out(text) }
     }
 
     fn line(&mut self, text: &str) -> Result<(), Failure> {
@@ -209,19 +257,35 @@ impl Printer {
     }
 }
 
+/// Without control characters but newline and tab.
+fn sanitised(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+}
+
+/// A line for people, beside the answer.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(format!("paliadin: {text}\n").as_bytes());
+}
+
 fn write_out(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure(1, format!("standard output: {error}")))
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        // Whoever reads has seen enough.
+        std::io::ErrorKind::BrokenPipe => Failure(0, String::new()),
+        _ => Failure(1, format!("standard output: {error}")),
+    })
 }
 
 /// The token from the environment, or the one that a server on this host made.
-fn token(global: &Global) -> Result<String, Failure> {
+fn token(global: &Global, address: &Address) -> Result<String, Failure> {
     if let Ok(token) = std::env::var("PALIADIN_TOKEN")
         && !token.is_empty()
     {
         return Ok(token);
+    }
+    if !address.is_loopback {
+        // The file's token is for the server on this host, and for no other.
+        return Err(Failure(4, "no token: set PALIADIN_TOKEN for a server on another host".to_owned()));
     }
     let config = global.load().map_err(|error| Failure(2, error.to_string()))?;
     let file = config.state.cli_token();
@@ -232,10 +296,12 @@ fn token(global: &Global) -> Result<String, Failure> {
 }
 
 async fn send(request: RequestBuilder, token: &str) -> Result<Response, Failure> {
-    let response = request.bearer_auth(token).send().await.map_err(|error| {
-        let status = if error.is_builder() { 2 } else { 3 };
-        Failure(status, chain(&error))
-    })?;
+    accepted(request.bearer_auth(token).send().await).await
+}
+
+/// The answer, if it is a good one.
+async fn accepted(answer: reqwest::Result<Response>) -> Result<Response, Failure> {
+    let response = answer.map_err(|error| Failure(if error.is_builder() { 2 } else { 3 }, chain(&error)))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -257,7 +323,11 @@ async fn send(request: RequestBuilder, token: &str) -> Result<Response, Failure>
 
 async fn json_of(response: Response) -> Result<Value, Failure> {
     let text = response.text().await.map_err(|error| Failure(3, chain(&error)))?;
-    serde_json::from_str(&text).map_err(|_| Failure(3, "the server does not speak Paliadin's language".to_owned()))
+    serde_json::from_str(&text).map_err(|_| foreign())
+}
+
+fn foreign() -> Failure {
+    Failure(5, "what answers there is no Paliadin server".to_owned())
 }
 
 /// An error with its causes: reqwest keeps the interesting part there.

@@ -105,10 +105,10 @@ fn on_store(global: &Global, command: impl AsyncFnOnce(&dyn Store) -> Result<Str
     with_config(global, |config| {
         block_on(async {
             match perform(config).await {
-                Ok(text) => {
-                    print!("{text}");
-                    ExitCode::SUCCESS
-                }
+                Ok(text) => match std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(1, format!("done, but it cannot be told: standard output: {error}")),
+                },
                 Err(error) => fail(1, error),
             }
         })
@@ -128,7 +128,8 @@ fn audit(action: &str, target: impl std::fmt::Display) -> Write {
 
 /// Says what is wrong in one line.
 fn fail(status: u8, error: impl std::fmt::Display) -> ExitCode {
-    eprintln!("paliadin: {error}");
+    // Not `eprintln!`, which panics where standard error is closed.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("paliadin: {error}\n").as_bytes());
     ExitCode::from(status)
 }
 

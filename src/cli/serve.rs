@@ -1,6 +1,6 @@
 //! `paliadin serve`
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -13,7 +13,9 @@ use crate::server::{Server, StartError};
 
 /// Serves until SIGTERM or Ctrl-C.
 pub fn run(config: Config) -> ExitCode {
-    start_log(&config);
+    if let Err(error) = start_log(&config) {
+        return fail(2, error);
+    }
     // Secrets of this process shall not be read from outside, nor end in a core file.
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "the process stays dumpable");
@@ -24,17 +26,23 @@ pub fn run(config: Config) -> ExitCode {
     };
     match runtime.block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, error),
+        Err(error) => fail(if error.is_configuration() { 2 } else { 1 }, error),
     }
 }
 
-fn start_log(config: &Config) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(config: &Config) -> Result<(), String> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => {
+            EnvFilter::builder().parse(&text).map_err(|error| format!("environment variable RUST_LOG: {error}"))?
+        }
+        _ => EnvFilter::new("info"),
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
+    Ok(())
 }
 
 async fn serve(config: Config) -> Result<(), StartError> {
@@ -49,16 +57,21 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let url = format!("http://{}", listener.local_addr().map_err(io)?);
     let shutdown = shutdown_signal().map_err(|error| StartError::Io { what: "signals".to_owned(), error })?;
     let server = Server::start(config).await?;
-    println!("listening on {url}");
+    let mut words = format!("listening on {url}\n");
     if server.app().config.server.enabled {
-        introduce(&server, &url).await?;
+        // Whoever waits for these words finds the token there.
+        server.write_cli_token().await?;
+        words.push_str(&introduction(&server, &url)?);
+    }
+    // Nobody may read them: the server serves all the same.
+    if let Err(error) = std::io::stdout().write_all(words.as_bytes()) {
+        tracing::warn!(%error, "standard output takes nothing");
     }
     server.serve(listener, shutdown).await
 }
 
 /// Tells a person how to begin.
-async fn introduce(server: &Server, url: &str) -> Result<(), StartError> {
-    server.write_cli_token().await?;
+fn introduction(server: &Server, url: &str) -> Result<String, StartError> {
     let own = std::env::current_exe();
     let program = own.map_or_else(|_| "paliadin".to_owned(), |path| quoted(&path.display().to_string()));
     // `ask` finds its token in the state directory; it has to be told of one that is not the default.
@@ -66,16 +79,15 @@ async fn introduce(server: &Server, url: &str) -> Result<(), StartError> {
     let is_default = default_state_dir(&std::env::vars_os().collect::<Vec<_>>()).is_ok_and(|default| default == *dir);
     let state_dir =
         if is_default { String::new() } else { format!("PALIADIN_STATE_DIR={} ", quoted(&dir.display().to_string())) };
-    println!();
-    println!("  sign in:  {url}{}", server.sign_in_path()?);
-    println!("  or ask:   {state_dir}{program} ask --url {url} '!lines 20 100'");
-    match server.app().backend.profile() {
-        "demo" => println!("\n  The demo agent answers. Install Claude Code and restart to talk to it."),
-        "" => println!("\n  No agent can run here; see the log."),
-        profile => println!("\n  Agent: {profile}"),
-    }
-    println!();
-    Ok(())
+    let agent = match server.app().backend.profile() {
+        "demo" => "The demo agent answers. Install Claude Code and restart to talk to it.".to_owned(),
+        "" => "No agent can run here; see the log.".to_owned(),
+        profile => format!("Agent: {profile}"),
+    };
+    let link = server.sign_in_path()?;
+    Ok(format!(
+        "\n  sign in:  {url}{link}\n  or ask:   {state_dir}{program} ask --url {url} '!lines 20 100'\n\n  {agent}\n\n"
+    ))
 }
 
 /// For a POSIX shell.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
 use serde::{Deserialize, Deserializer};
@@ -33,6 +34,14 @@ const OTHER_NAMES: &[&str] = &[
     "PALIADIN_DEMO_TYPED_LOG",
     "PALIADIN_FAULTS",
 ];
+
+/// The largest number of bytes, or of anything else, that can be configured.
+const LARGEST_SIZE: usize = 64 * 1024 * 1024;
+/// The longest message that can be typed instead of handed over in a file: much more would fill the terminal's buffers.
+const LARGEST_INLINE: usize = 64 * 1024;
+/// The bounds of every duration.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Why the configuration cannot be used. One line, for people.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +88,8 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         config.store.url = format!("sqlite://{}", config.state.dir.join("paliadin.db").display());
     }
     if config.store.sqlite_path().is_none_or(|path| path.as_os_str().is_empty()) {
-        let scheme = config.store.url.split("://").next().unwrap_or_default();
+        // What follows the scheme may hold a password.
+        let scheme = config.store.url.split_once("://").map_or("nameless", |(scheme, _)| scheme);
         return Err(ConfigError::new(format!(
             "store.url (DATABASE_URL) must be `sqlite://PATH`, not a `{scheme}` address"
         )));
@@ -91,25 +101,36 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
             "agent.session_prefix (PALIADIN_SESSION_PREFIX) is {prefix:?}: it must be 1 to 24 letters, digits, `_`, `-` or `.`, not beginning with `-`"
         )));
     }
-    let at_least_one = [
+    let sizes = [
+        ("turn.inline_limit", config.turn.inline_limit),
         ("turn.max_message", config.turn.max_message),
         ("turn.max_response", config.turn.max_response),
         ("turn.queue_limit", config.turn.queue_limit as usize),
         ("stream.max_lag", config.stream.max_lag),
     ];
-    for (key, value) in at_least_one {
-        if value == 0 {
-            return Err(ConfigError::new(format!("{key} must be at least 1")));
+    for (key, value) in sizes {
+        if !(1..=LARGEST_SIZE).contains(&value) {
+            return Err(ConfigError::new(format!("{key} is {value}: it must be from 1 to {LARGEST_SIZE}")));
         }
     }
-    let intervals = [
+    if config.turn.inline_limit > LARGEST_INLINE {
+        return Err(ConfigError::new(format!("turn.inline_limit must be at most {LARGEST_INLINE}")));
+    }
+    let durations = [
+        ("server.write_timeout", config.server.write_timeout),
+        ("agent.ready_timeout", config.agent.ready_timeout),
+        ("agent.confirm_timeout", config.agent.confirm_timeout),
+        ("agent.interrupt_timeout", config.agent.interrupt_timeout),
         ("stream.thinking", config.stream.thinking),
         ("stream.ping", config.stream.ping),
-        ("server.write_timeout", config.server.write_timeout),
+        ("stream.retry", config.stream.retry),
+        ("auth.session_ttl", config.auth.session_ttl),
+        ("auth.link_ttl", config.auth.link_ttl),
     ];
-    for (key, value) in intervals {
-        if value.is_zero() {
-            return Err(ConfigError::new(format!("{key} must be longer than zero")));
+    for (key, value) in durations {
+        if !(SHORTEST..=LONGEST).contains(&value) {
+            let value = humantime_serde::re::humantime::format_duration(value);
+            return Err(ConfigError::new(format!("{key} is {value}: it must be from 1ms to 10 years")));
         }
     }
     Ok(())

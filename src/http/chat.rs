@@ -65,7 +65,7 @@ struct Context {
 pub async fn ask(
     State(app): State<App>,
     Asker(user): Asker,
-    body: Result<Json<Ask>, JsonRejection>,
+    body: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let limit = app.config.turn.max_message;
     let too_large = |rejection: JsonRejection| match rejection.status() {
@@ -73,6 +73,11 @@ pub async fn ask(
         _ => rejection.into(),
     };
     let Json(body) = body.map_err(too_large)?;
+    // Read as an object by hand: serde would take an array for a struct, too.
+    if !body.is_object() || body.get("context").is_some_and(|context| !context.is_object() && !context.is_null()) {
+        return Err(Problem::invalid("the body, and `context` in it, must be JSON objects"));
+    }
+    let body: Ask = serde_json::from_value(body).map_err(|error| Problem::invalid(error.to_string()))?;
     let question = Question { user_id: user.user_id, ..body.into_question(limit)? };
     let reply = |reply| SessionsMsg::Submit(Box::new(question), reply);
     let accepted = app.sessions.ask(reply).await??;
@@ -97,13 +102,13 @@ impl Ask {
         if self.persona.is_some_and(|persona| persona != DEFAULT_PERSONA) {
             return Err(Problem::invalid("there is no such persona"));
         }
-        for (name, value) in [("client_turn_id", &self.client_turn_id), ("page_origin", &self.page_origin)] {
+        let page_origin =
+            self.page_origin.or_else(|| self.context.as_ref().and_then(|context| context.page_origin.clone()));
+        for (name, value) in [("client_turn_id", &self.client_turn_id), ("page_origin", &page_origin)] {
             if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_NAME) {
                 return Err(Problem::invalid(format!("`{name}` must have 1 to {MAX_NAME} bytes")));
             }
         }
-        let page_origin =
-            self.page_origin.or_else(|| self.context.as_ref().and_then(|context| context.page_origin.clone()));
         let context = self.context.map(|context| json!(context));
         if context.as_ref().is_some_and(|context| context.to_string().len() > MAX_CONTEXT) {
             let detail = format!("`context` may have at most {MAX_CONTEXT} bytes");
@@ -142,8 +147,8 @@ pub async fn history(
     let Query(query) = query?;
     let Some(session) = query.session.filter(|session| !session.is_empty()) else { return Ok(Json(json!([]))) };
     let session: SessionId = session.parse().map_err(|_| Problem::invalid("`session` must be a UUID"))?;
-    let limit = query.limit.and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
-    let limit = limit.unwrap_or(HISTORY).min(MAX_HISTORY);
+    let limit = query.limit.and_then(|limit| limit.parse::<u64>().ok()).filter(|limit| *limit > 0);
+    let limit = limit.map_or(HISTORY, |limit| u32::try_from(limit).unwrap_or(MAX_HISTORY).min(MAX_HISTORY));
     let turns = app.store.history(user.user_id, session, limit).await?;
     Ok(Json(turns.iter().map(answer::turn).collect()))
 }

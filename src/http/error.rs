@@ -58,13 +58,17 @@ pub struct Problem {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// Characters of a problem's detail.
+const MAX_DETAIL: usize = 300;
 /// Seconds after which a full queue is worth another try.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 impl Problem {
     /// A refusal with this status and code; `detail` is for people.
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), header: None }
+        // What is wrong with a request may quote it; nobody wants all of it back.
+        let detail = detail.into().chars().take(MAX_DETAIL).collect();
+        Self { status, code, detail, header: None }
     }
 
     /// There is no such thing; said also of what is someone else's.

@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::{App, Code, Problem};
 
-/// Headers of every answer.
-const HEADERS: [(HeaderName, &str); 4] = [
+/// Headers of every answer that does not say otherwise.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -36,7 +37,10 @@ fn refusal(app: &App, request: &Request) -> Option<Problem> {
     let Some(host) = addressed_to(request.headers(), request.uri()) else {
         return Some(Problem::new(StatusCode::BAD_REQUEST, Code::HostNotAllowed, "the request names no host"));
     };
-    if !app.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name_of(&host))) {
+    // A request line that names a host itself (as to a proxy) has to name ours, too.
+    let named = request.uri().authority().map_or(host.as_str(), |authority| authority.as_str());
+    let is_ours = |host: &str| app.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name_of(host)));
+    if !is_ours(&host) || !is_ours(named) {
         let detail = "this host name is not ours; `server.allowed_hosts` lists further ones";
         return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, Code::HostNotAllowed, detail));
     }
@@ -69,6 +73,9 @@ fn name_of(host: &str) -> &str {
 
 /// A browser says where a request comes from; a program says nothing.
 fn is_sent_by_our_page(headers: &HeaderMap, host: &str) -> bool {
+    if headers.get_all(header::ORIGIN).iter().count() > 1 {
+        return false;
+    }
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match text(header::ORIGIN) {
         Some(origin) => origin

@@ -51,16 +51,20 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET,  "/api/admin/paliadin/actors",               Access::Admin,  || get(admin::actors)),
 ];
 
-/// Bytes of a request's body. A message of the greatest size fits, however its JSON is escaped.
-const MAX_BODY: usize = 1024 * 1024;
+/// Bytes of JSON for one byte of a message, at worst (`\\u0000`).
+const ESCAPED: usize = 6;
+/// Bytes of a request's body beside its message.
+const REST_OF_BODY: usize = 256 * 1024;
 
 /// The router of all routes; where the product is not enabled, of those for health only.
 pub fn router(app: App) -> Router {
     let enabled = app.config.server.enabled;
+    let max_body = app.config.turn.max_message * ESCAPED + REST_OF_BODY;
     let routes = ROUTES.iter().filter(|route| enabled || route.path == "/healthz" || route.path == "/readyz");
     let mut router = Router::new();
     for route in routes {
-        let handler = (route.handler)();
+        // Inside the guard: whether a path takes a method is told only to those for whom it exists.
+        let handler = (route.handler)().fallback(wrong_method);
         let guarded = match route.access {
             Access::Public => handler,
             Access::User => handler.layer(middleware::from_fn_with_state(app.clone(), auth::require_user)),
@@ -70,11 +74,12 @@ pub fn router(app: App) -> Router {
     }
     router
         .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "this path does not take this method")
-        })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(app.clone(), gate::check))
+        .layer(DefaultBodyLimit::max(max_body))
         .layer(CatchPanicLayer::custom(gate::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), gate::check))
         .with_state(app)
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "this path does not take this method")
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -49,8 +49,16 @@ pub struct Link {
 }
 
 /// `GET /paliadin/sign-in?token=…`: uses up the link, sets the cookie, and goes to the chat.
-pub async fn redeem(State(app): State<App>, link: Result<Query<Link>, QueryRejection>) -> Result<Response, Problem> {
+pub async fn redeem(
+    State(app): State<App>,
+    method: Method,
+    link: Result<Query<Link>, QueryRejection>,
+) -> Result<Response, Problem> {
     let Query(Link { token }) = link?;
+    if method != Method::GET {
+        // A program that only looks shall not use the link up.
+        return Err(Problem::invalid("a sign-in link is opened with GET"));
+    }
     let used_up = || {
         let detail = "this sign-in link was used already or is too old; restart the server for a new one";
         Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail)

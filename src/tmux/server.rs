@@ -61,6 +61,14 @@ impl Server {
         Version::probe(program, &ServerConfig::allowed_env()).await
     }
 
+    /// Makes sure that a server can have its socket there, without starting one.
+    ///
+    /// # Errors
+    /// [`TmuxError::SocketDir`].
+    pub fn prepare(socket: &Path) -> Result<(), TmuxError> {
+        socket::prepare(socket)
+    }
+
     /// Starts the server, or joins the one that answers on this socket, and attaches the control client.
     ///
     /// Several processes may do so at once: tmux itself serialises the start by a lock file, the first one's keeper

@@ -1,9 +1,9 @@
 //! The socket's place: a directory that only its owner may enter, since whoever reaches the socket rules every agent.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use super::TmuxError;
+use crate::private;
 
 /// The longest path of a Unix socket in bytes: `sun_path` of Linux without its NUL.
 const LONGEST: usize = 107;
@@ -20,22 +20,7 @@ pub(super) fn prepare(socket: &Path) -> Result<(), TmuxError> {
         Some(directory) if socket.is_absolute() => directory,
         _ => return Err(TmuxError::SocketDir(format!("{} is not an absolute path", socket.display()))),
     };
-    let shown = directory.display();
-    let refuse = |error: std::io::Error| TmuxError::SocketDir(format!("{shown}: {error}"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refuse)?;
-    let metadata = std::fs::symlink_metadata(directory).map_err(refuse)?;
-    if !metadata.is_dir() {
-        return Err(TmuxError::SocketDir(format!("{shown} is not a directory (a link will not do)")));
-    }
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(TmuxError::SocketDir(format!("{shown} belongs to another account")));
-    }
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let message = format!("{shown} has mode {mode:04o}, so that others may enter; it must be 0700");
-        return Err(TmuxError::SocketDir(message));
-    }
-    Ok(())
+    private::directory(directory).map_err(|error| TmuxError::SocketDir(format!("{} {error}", directory.display())))
 }
 
 #[cfg(test)]

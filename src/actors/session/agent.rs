@@ -1,5 +1,7 @@
 //! The session's agent: its keeper, its comings and goings, and its end by a reset.
 
+use std::time::Duration;
+
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
@@ -11,6 +13,9 @@ use crate::actors::turn::TurnMsg;
 use crate::backend::BackendError;
 use crate::store::{SessionPatch, Write};
 use crate::turn::ErrorCode;
+
+/// How long a reset may take until whoever asked for it is told otherwise.
+const RESET_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SessionActor {
     pub(super) async fn start_pane(
@@ -68,6 +73,11 @@ impl SessionActor {
             }
             let closed = pane.ask(PaneMsg::Close).await;
             closed.unwrap_or_else(|_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper is gone")))
+        };
+        let reset = async {
+            tokio::time::timeout(RESET_TIMEOUT, reset).await.unwrap_or_else(|_| {
+                Err(BackendError::new(ErrorCode::Timeout, "the agent did not end in time; it is still being ended"))
+            })
         };
         self.address.pipe(reset, SessionMsg::ResetDone);
     }

@@ -22,6 +22,7 @@ use crate::agent::profile::{PASSED_ON, Profile};
 use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
 use crate::agent::watch::{Changes, SpoolWatch};
+use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
 use crate::turn::ErrorCode;
 
@@ -115,6 +116,7 @@ impl Backend for LocalBackend {
     }
 
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
+        faults::point("backend.open");
         let server = self.server().await?;
         self.clear(&server, |name| name == session).await?;
         let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
