@@ -96,6 +96,28 @@ async fn requests_to_foreign_names_and_of_foreign_pages_are_refused() -> Tested 
 }
 
 #[tokio::test]
+async fn a_request_cannot_hide_where_it_goes_or_comes_from() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let mut proxied = user.request("GET", "http://evil.example/api/paliadin/status").send().await?;
+    assert_eq!((proxied.status, proxied.problem().await?.as_str()), (421, "host_not_allowed"));
+    let ours = format!("http://{}", user.address());
+    let two_origins = user.request("POST", "/api/paliadin/turn").json("{}").also("origin", ours);
+    let mut two_origins = two_origins.also("origin", "http://evil.example").send().await?;
+    assert_eq!((two_origins.status, two_origins.problem().await?.as_str()), (403, "origin_not_allowed"));
+    // Whether a path takes a method is told only to those for whom it exists.
+    let anonymous = Request::new(user.address(), "DELETE", "/api/paliadin/turn").send().await?;
+    assert_eq!(anonymous.status, 401);
+    assert_eq!(user.request("POST", "/api/admin/paliadin/actors").send().await?.status, 404);
+    assert_eq!(app.owner()?.request("POST", "/api/admin/paliadin/actors").send().await?.status, 405);
+    for body in [r#"["!echo x",null,null,null,null,null]"#, r#"{"user_message":"x","context":["/"]}"#, "7"] {
+        let mut refused = user.request("POST", "/api/paliadin/turn").json(body).send().await?;
+        assert_eq!((refused.status, refused.problem().await?.as_str()), (400, "invalid_request"), "{body}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_that_protect_pages() -> Tested {
     let app = TestApp::start().await?;
     let user = app.user("ann@example.org")?;
@@ -103,6 +125,7 @@ async fn every_answer_has_the_headers_that_protect_pages() -> Tested {
         let answer = user.get(path).await?;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
         assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'self'")));
     }
     assert_eq!(user.get("/nowhere").await?.problem().await?, "not_found");

@@ -31,6 +31,7 @@ fn a_bad_variable_stops_the_start() -> Tested {
         ("PALIADIN_STREAM__PING", "soon", "stream.ping"),
         ("PALIADIN_LISTEN", "nowhere", "server.listen"),
         ("PALIADIN_ENABLED", "perhaps", "server.enabled"),
+        ("PALIADIN_AUTH_MODE", "nobody", "auth.mode"),
     ] {
         let line = refusal(&[(name, value)], None)?;
         assert!(line.contains(key), "{name}={value}: the key {key} is not named: {line}");
@@ -69,5 +70,50 @@ async fn variables_lie_over_the_file_and_the_file_over_the_defaults() -> Tested 
     user.ask("!echo waiting").await?;
     assert_eq!(user.post_turn(&serde_json::json!({ "user_message": "x" })).await?.status, 429);
     user.reset().await?;
+    Ok(())
+}
+
+#[test]
+fn a_value_out_of_bounds_stops_the_start() -> Tested {
+    for (name, value, key) in [
+        ("PALIADIN_AGENT__READY_TIMEOUT", "18446744073709551615s", "agent.ready_timeout"),
+        ("PALIADIN_AGENT__READY_TIMEOUT", "0s", "agent.ready_timeout"),
+        ("PALIADIN_AUTH__LINK_TTL", "18446744073709551615s", "auth.link_ttl"),
+        ("PALIADIN_TURN__MAX_RESPONSE", "18446744073709551615", "turn.max_response"),
+        ("DATABASE_URL", "postgres:secret", "DATABASE_URL"),
+    ] {
+        let line = refusal(&[(name, value)], None)?;
+        assert!(line.contains(key) && !line.contains("secret"), "{name}={value}: {line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_state_directory_that_others_may_enter_is_refused() -> Tested {
+    use std::os::unix::fs::PermissionsExt;
+    let app = TestApp::prepare(&[])?;
+    fs::create_dir_all(app.state())?;
+    fs::set_permissions(app.state(), fs::Permissions::from_mode(0o755))?;
+    let output = app.run(&["serve"])?;
+    let errors = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("state.dir") && errors.contains("0755"), "{errors}");
+    assert_eq!(fs::read_dir(app.state())?.count(), 0, "nothing was put there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backend_that_cannot_be_had_stops_the_start() -> Tested {
+    for (name, value, words) in [
+        ("PALIADIN_BACKEND", "remote", "remote"),
+        ("PALIADIN_PROFILE", "nobody", "nobody"),
+        ("PALIADIN_LISTEN", "0.0.0.0:0", "loopback"),
+    ] {
+        let output = TestApp::prepare(&[(name, value)])?.run(&["serve"])?;
+        let errors = String::from_utf8(output.stderr)?;
+        let last = errors.lines().last().unwrap_or_default();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(last.starts_with("paliadin: ") && last.contains(words), "{errors}");
+    }
     Ok(())
 }

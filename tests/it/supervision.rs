@@ -227,3 +227,18 @@ async fn a_recorder_that_panics_loses_no_turn() -> Tested {
     assert_eq!(user.response("!count").await?, "2");
     Ok(())
 }
+
+#[tokio::test]
+async fn work_beside_an_actor_that_panics_fails_the_actor_and_not_the_session() -> Tested {
+    let app = TestApp::start().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    app.arm("backend.open")?;
+    let turn = user.ask("!echo lost").await?;
+    let row = user.ended(&turn).await?;
+    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("bootstrap_failed")), "{row}");
+    assert!(!app.is_armed("backend.open"));
+    assert_eq!(user.response("!echo next").await?, "next");
+    assert_eq!((restarts(&admin, "pane").await?, restarts(&admin, "session").await?), (json!(1), json!(0)));
+    assert_eq!(user.reset().await?["ok"], true);
+    Ok(())
+}
