@@ -54,6 +54,9 @@ pub enum StartError {
     /// No randomness for secrets.
     #[error("the system has no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// The actors ended.
+    #[error("a part that nothing works without ended too often; the log tells why")]
+    Ended,
     /// The configuration does not fit together.
     #[error("{0}")]
     Configuration(String),
@@ -166,6 +169,11 @@ impl Server {
             ended = &mut serving => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 ended.map_err(StartError::io("serving"))?;
+            }
+            () = self.tree.ended() => {
+                serving.abort();
+                self.app.backend.shutdown().await;
+                return Err(StartError::Ended);
             }
             () = shutdown => {
                 tracing::info!("stopping");

@@ -83,10 +83,10 @@ impl<M: Message> Address<M> {
                 // Nobody waits for it where the actor is gone by then.
                 Ok(outcome) => drop(address.send(message(outcome))),
                 Err(_) => {
-                    tracing::error!(actor = address.gauge().path(), "work of the actor panicked");
                     if let Some(actor) = asker {
                         actor.stop(Some(WORK_PANICKED.to_owned()));
                     }
+                    tracing::error!(actor = address.gauge().path(), "work of the actor panicked");
                 }
             }
         });

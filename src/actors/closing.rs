@@ -1,9 +1,15 @@
 //! How a turn is ended: the row and the events that tell it become durable together, and only then is the end shown.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::wiring::Wiring;
-use crate::store::{Finish, Store, Turn, Write, Written};
+use crate::store::{Finish, Store, StoreError, Turn, Write, Written};
 use crate::streams::{Streams, TurnLog, follow};
 use crate::turn::{ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
+
+/// Wait before an unavailable store is asked again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// The end of a turn, with the event that will tell it.
 pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog) -> Finish {
@@ -48,8 +54,24 @@ pub async fn record(wiring: Wiring, finish: Finish) -> Option<Event> {
 
 /// The final event that the store has of a turn.
 async fn stored_ending(store: &dyn Store, turn_id: TurnId) -> Option<Event> {
-    let events = store.events_after(turn_id, EventId::START, u32::MAX).await;
-    events.ok()?.into_iter().rfind(|event| event.kind.is_final())
+    read_events(store, turn_id).await.into_iter().rfind(|event| event.kind.is_final())
+}
+
+/// The events that the store has of a turn, however long it takes to answer.
+async fn read_events(store: &dyn Store, turn_id: TurnId) -> Vec<Event> {
+    loop {
+        match store.events_after(turn_id, EventId::START, u32::MAX).await {
+            Ok(events) => return events,
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(%turn_id, reason, "events not read, the store is unavailable");
+                tokio::time::sleep(READ_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::error!(%turn_id, %error, "events cannot be read");
+                return Vec::new();
+            }
+        }
+    }
 }
 
 /// Shows the end to whoever follows the turn; who comes later reads the store. Without an end to show, the turn belongs
@@ -64,10 +86,11 @@ pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
 
 /// Ends a turn that has no runner (any more), from record to telling.
 pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, code: ErrorCode, message: &str) {
-    let log = wiring.streams.get(turn.turn_id).unwrap_or_default();
-    if turn.state == TurnState::Running {
-        log.begin_epoch(epoch);
-    }
+    let log = match wiring.streams.get(turn.turn_id) {
+        Some(log) => log,
+        None => Arc::new(TurnLog::restored(&read_events(&*wiring.store, turn.turn_id).await)),
+    };
+    log.begin_epoch(epoch);
     let partial = Some(log.text()).filter(|text| !text.is_empty());
     let outcome = Outcome::Failed { code, message: message.to_owned(), partial };
     let finish = finish(&turn, epoch, outcome, false, &log);

@@ -77,7 +77,7 @@ impl Actor for PaneActor {
             PaneMsg::Started(opened) => self.started(state, opened),
             PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
             PaneMsg::Quiesce(turn, reply) => Self::quiesce(state, turn, reply),
-            PaneMsg::Close(reply) => Self::close(state, reply),
+            PaneMsg::Close(reply) => self.close(state, reply),
         }
         Ok(())
     }
@@ -167,16 +167,17 @@ impl PaneActor {
         });
     }
 
-    fn close(state: &mut PaneState, reply: oneshot::Sender<Result<(), BackendError>>) {
+    fn close(&self, state: &mut PaneState, reply: oneshot::Sender<Result<(), BackendError>>) {
         if state.starting {
             state.closing.push(reply);
             return;
         }
-        let agent = state.agent.clone();
+        let (agent, backend, name) = (state.agent.clone(), self.backend.clone(), self.name.clone());
         tokio::spawn(async move {
             let closed = match agent {
                 Some(agent) => agent.close().await,
-                None => Ok(()),
+                // One that an earlier keeper started may be there all the same.
+                None => backend.end(&name).await,
             };
             let _ = reply.send(closed);
         });

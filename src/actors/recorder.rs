@@ -103,9 +103,10 @@ impl Recorder {
         self.later(Write::AppendEvents { turn_id, events, at: Timestamp::now() });
     }
 
-    /// Returns once everything sent before is durable or refused.
-    pub async fn flush(&self) {
-        let _ = self.address.ask(RecorderMsg::Flush).await;
+    /// Resolves once everything sent before is durable or refused. False where the store takes no writes, or within
+    /// `patience` nothing is known.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        matches!(tokio::time::timeout(patience, self.address.ask(RecorderMsg::Flush)).await, Ok(Ok(())))
     }
 }
 

@@ -54,9 +54,16 @@ impl Tree {
         Ok(Self { sessions, recorder, registry, root })
     }
 
+    /// Resolves when the tree has ended: by [`Self::stop`], or because a child of root ended too often.
+    pub async fn ended(&self) {
+        let _ = self.root.wait(None).await;
+    }
+
     /// Stops all actors, the recorder last, when everything sent to it is durable.
     pub async fn stop(&self) {
-        self.recorder.flush().await;
+        if !self.recorder.flush(STOP_TIMEOUT).await {
+            tracing::error!("not everything could be recorded before the stop");
+        }
         if let Err(error) = self.root.stop_and_wait(None, Some(STOP_TIMEOUT)).await {
             tracing::warn!(%error, "the actors did not stop in time");
         }

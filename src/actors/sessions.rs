@@ -18,6 +18,8 @@ use crate::turn::{ErrorCode, EventId, Timestamp, TurnState, UserId};
 
 /// How long an owner may go without renewing its lease before another node may take the session.
 const LEASE: Duration = Duration::from_secs(60);
+/// Wait before a session's row is tried to be taken again.
+const TAKE_AGAIN: Duration = Duration::from_secs(2);
 /// Events of an open turn that are restored into its log.
 const MAX_RESTORED: u32 = 1_000_000;
 
@@ -99,11 +101,17 @@ impl Actor for SessionsActor {
             }
             SessionsMsg::Taken(key, taken) => match *taken {
                 Ok(row) => self.start_session(&myself, directory, key, row).await?,
-                Err(error) => Self::cannot_open(directory, &key, &error),
+                Err(error) => {
+                    Self::cannot_open(directory, &key, &error);
+                    // It may have turns that wait; they shall not need another question to be run.
+                    directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
+                    self.address.pipe(tokio::time::sleep(TAKE_AGAIN), |()| SessionsMsg::Restart(key));
+                }
             },
             SessionsMsg::Reset(key, reply) => {
                 if matches!(directory.entries.get(&key), Some(Entry::Failed)) {
                     directory.entries.remove(&key);
+                    directory.children.forget(&key);
                 }
                 self.forward(directory, key, SessionMsg::Reset(reply));
             }
@@ -180,7 +188,8 @@ impl SessionsActor {
             }
             Err(error) => {
                 tracing::error!(user = %key.0, %error, "agent session did not start");
-                directory.entries.insert(key, Entry::Failed);
+                directory.entries.insert(key.clone(), Entry::Failed);
+                tokio::spawn(give_up(self.wiring.clone(), key));
             }
         }
         Ok(())
@@ -231,9 +240,10 @@ async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, S
     let left = wiring.store.open_turns().await?;
     for turn in left.into_iter().filter(|turn| turn.agent_session == row.name) {
         let events = wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
-        wiring.streams.restore(turn.turn_id, &events);
+        // Events that were shown and not recorded are lost; their ids shall not come again.
+        wiring.streams.restore(turn.turn_id, &events).begin_epoch(row.epoch);
         if turn.state == TurnState::Running {
-            let message = "the server was restarted while the agent was at work; the agent may have seen the message";
+            let message = "the agent session was restarted while the agent was at work; it may have seen the message";
             closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::Uncertain, message).await;
         }
     }
@@ -248,6 +258,9 @@ async fn give_up(wiring: Wiring, (user_id, persona): Key) {
     };
     match turns.await {
         Ok((Some(row), turns)) => {
+            if let Err(error) = wiring.backend.end(&row.name).await {
+                tracing::error!(session = row.name, %error, "the agent of a failed session cannot be ended");
+            }
             for turn in turns.into_iter().filter(|turn| turn.agent_session == row.name) {
                 let message = "the agent session has failed too often";
                 closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::AgentCrashLoop, message).await;

@@ -135,6 +135,11 @@ impl<K: Clone + Eq + Hash> Children<K> {
         self.children.get(key).map(|child| child.gauge.clone())
     }
 
+    /// Forgets a child that is not there any more, and what it used of its budget.
+    pub fn forget(&mut self, key: &K) {
+        self.children.remove(key);
+    }
+
     /// Reads an event of ractor's: which child ended, how, and what to do. `None` for events that need nothing.
     pub fn ended(&mut self, event: &SupervisionEvent) -> Option<(K, End, Verdict)> {
         let (actor, end) = match event {

@@ -34,11 +34,12 @@ pub fn read(text: &str) -> Answer {
 /// The part of an unfinished answer that is sure to be in its body: without a last line that may become the trailer,
 /// and without the newlines before it.
 pub fn settled(text: &str) -> &str {
-    let trimmed = text.trim_end_matches('\n');
-    let line_start = trimmed.rfind('\n').map_or(0, |at| at + 1);
-    let last_line = &trimmed[line_start..];
-    let may_be_trailer = last_line.starts_with(OPENING) || OPENING.starts_with(last_line);
-    if may_be_trailer { trimmed[..line_start].trim_end_matches('\n') } else { trimmed }
+    // White space may follow a trailer, so the last line is looked for before it.
+    let line_start = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    let last_line = &text[line_start..];
+    let may_be_trailer = last_line.starts_with(OPENING) || OPENING.starts_with(last_line.trim_end_matches('\n'));
+    let sure = if may_be_trailer { &text[..line_start] } else { text };
+    sure.trim_end_matches('\n')
 }
 
 fn split_trailer(text: &str) -> (&str, Option<&str>) {
@@ -118,7 +119,7 @@ mod tests {
         fn what_is_settled_is_a_prefix_of_the_body(
             lines in proptest::collection::vec(prop_oneof!["[a-z<!\\- ]{0,12}", Just("<!-- paliadin".to_owned())], 0..6),
             with_trailer in any::<bool>(),
-            ending in "\n{0,2}",
+            ending in "[\n\r \u{a0}]{0,3}",
         ) {
             let mut text = lines.join("\n");
             if with_trailer {

@@ -6,10 +6,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
+
+/// Rest after directories were watched anew.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// Counts the changes seen in one spool. `changed()` waits for the next one.
 pub type Changes = watch::Receiver<u64>;
@@ -25,10 +29,19 @@ struct Inner {
     spools: Mutex<HashMap<PathBuf, watch::Sender<u64>>>,
 }
 
-/// What the kernel's thread hands over; it must not call the watcher itself.
-enum Hint {
-    Paths(Vec<PathBuf>),
-    Overflow,
+/// What the kernel's thread hands over, since it must not call the watcher itself: as much as there are spools, however
+/// much happens in them.
+#[derive(Default)]
+struct Hints {
+    dirty: Mutex<Dirty>,
+    some: Notify,
+}
+
+#[derive(Default)]
+struct Dirty {
+    everything: bool,
+    /// Spools in which something changed; true where `out/` itself did.
+    spools: HashMap<PathBuf, bool>,
 }
 
 impl SpoolWatch {
@@ -37,78 +50,98 @@ impl SpoolWatch {
     /// # Errors
     /// Where the system has no inotify instance left.
     pub fn start() -> Result<Self, notify::Error> {
-        let (hints, mut inbox) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event| {
-            if let Some(hint) = hint(event) {
-                // Nobody listens any more while the product stops.
-                let _ = hints.send(hint);
-            }
-        })?;
+        let hints = Arc::new(Hints::default());
+        let from_kernel = hints.clone();
+        let watcher = notify::recommended_watcher(move |event| from_kernel.note(event))?;
         let inner = Arc::new(Inner { watcher: Mutex::new(watcher), spools: Mutex::default() });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
-            while let Some(hint) = inbox.recv().await {
+            loop {
+                hints.some.notified().await;
+                let dirty = std::mem::take(&mut *lock(&hints.dirty));
                 let Some(inner) = weak.upgrade() else { return };
-                inner.act_on(hint);
+                if inner.act_on(dirty) {
+                    // An agent that keeps replacing its directory shall not keep everyone else waiting.
+                    tokio::time::sleep(BREATH).await;
+                }
             }
         });
         Ok(Self { inner })
     }
 
-    /// Watches the spool at `path` (the session's directory, which holds `out/`) and tells of its changes. Several
-    /// subscribers of one spool share the watch.
+    /// Watches the spool at `path` (the session's directory, which holds `out/`) and tells of its changes. The
+    /// directories are watched anew, since an agent may have replaced them. Several subscribers of one spool share the
+    /// watch.
     ///
     /// # Errors
     /// Where the directory is missing or the kernel's limit of watches is reached.
     pub fn subscribe(&self, path: &Path) -> Result<Changes, notify::Error> {
-        if let Some(sender) = self.inner.spools().get(path) {
-            return Ok(sender.subscribe());
-        }
-        let mut watcher = lock(&self.inner.watcher);
-        watcher.watch(path, RecursiveMode::NonRecursive)?;
-        watcher.watch(&path.join("out"), RecursiveMode::NonRecursive)?;
-        drop(watcher);
         let mut spools = self.inner.spools();
+        let mut watcher = lock(&self.inner.watcher);
+        spools.retain(|other, sender| {
+            let wanted = other == path || sender.receiver_count() > 0;
+            if !wanted {
+                let _ = watcher.unwatch(other);
+                let _ = watcher.unwatch(&other.join("out"));
+            }
+            wanted
+        });
+        for directory in [path.to_path_buf(), path.join("out")] {
+            // It is not watched where it was removed, or never was.
+            let _ = watcher.unwatch(&directory);
+            watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+        }
         Ok(spools.entry(path.to_path_buf()).or_insert_with(|| watch::channel(0).0).subscribe())
     }
 }
 
-fn hint(event: notify::Result<Event>) -> Option<Hint> {
-    match event {
-        // Our own reads are seen too; only what may have changed a file counts.
-        Ok(Event { kind: EventKind::Access(kind), .. }) if kind != AccessKind::Close(AccessMode::Write) => None,
-        Ok(event) if event.need_rescan() => Some(Hint::Overflow),
-        Ok(event) => Some(Hint::Paths(event.paths)),
-        Err(error) => {
-            tracing::warn!(%error, "file watch reported an error; looking everywhere");
-            Some(Hint::Overflow)
+impl Hints {
+    fn note(&self, event: notify::Result<Event>) {
+        let mut dirty = lock(&self.dirty);
+        match event {
+            // Our own reads are seen too; only what may have changed a file counts.
+            Ok(Event { kind: EventKind::Access(kind), .. }) if kind != AccessKind::Close(AccessMode::Write) => return,
+            Ok(event) if event.need_rescan() => dirty.everything = true,
+            Ok(event) => event.paths.iter().for_each(|path| dirty.changed(path)),
+            Err(error) => {
+                tracing::warn!(%error, "file watch reported an error; looking everywhere");
+                dirty.everything = true;
+            }
+        }
+        self.some.notify_one();
+    }
+}
+
+impl Dirty {
+    /// `path` is `<spool>/out/<file>`, or `<spool>/out` itself where that was made, moved or removed.
+    fn changed(&mut self, path: &Path) {
+        let Some(parent) = path.parent() else { return };
+        if path.file_name().is_some_and(|name| name == "out") {
+            self.spools.insert(parent.to_path_buf(), true);
+        }
+        if let Some(spool) = parent.parent() {
+            self.spools.entry(spool.to_path_buf()).or_default();
         }
     }
 }
 
 impl Inner {
-    fn act_on(&self, hint: Hint) {
-        match hint {
-            Hint::Paths(paths) => paths.iter().for_each(|path| self.changed(path)),
-            Hint::Overflow => {
-                let all: Vec<PathBuf> = self.spools().keys().cloned().collect();
-                for spool in all {
-                    self.watch_out_again(&spool);
-                    self.tell(&spool);
-                }
+    /// True where directories were watched anew.
+    fn act_on(&self, dirty: Dirty) -> bool {
+        let spools = self.spools();
+        let mut replaced = dirty.everything;
+        for (spool, sender) in spools.iter() {
+            let change = dirty.spools.get(spool);
+            let out_changed = dirty.everything || change.is_some_and(|out_changed| *out_changed);
+            if out_changed {
+                replaced = true;
+                self.watch_out_again(spool);
+            }
+            if out_changed || change.is_some() {
+                sender.send_modify(|count| *count += 1);
             }
         }
-    }
-
-    /// `path` is `<spool>/out/<file>`, or `<spool>/out` itself where that was made, moved or removed.
-    fn changed(&self, path: &Path) {
-        let Some(parent) = path.parent() else { return };
-        if path.file_name().is_some_and(|name| name == "out") && self.spools().contains_key(parent) {
-            self.watch_out_again(parent);
-            self.tell(parent);
-        } else if let Some(spool) = parent.parent() {
-            self.tell(spool);
-        }
+        replaced
     }
 
     /// The directory may have been replaced: a watch follows the old one, wherever it was moved.
@@ -118,13 +151,8 @@ impl Inner {
         // It is not watched any more where it was removed.
         let _ = watcher.unwatch(&out);
         if let Err(error) = watcher.watch(&out, RecursiveMode::NonRecursive) {
-            tracing::warn!(spool = %spool.display(), %error, "out/ cannot be watched");
-        }
-    }
-
-    fn tell(&self, spool: &Path) {
-        if let Some(sender) = self.spools().get(spool) {
-            sender.send_modify(|count| *count += 1);
+            // Its parent tells when it is there again.
+            tracing::debug!(spool = %spool.display(), %error, "out/ cannot be watched");
         }
     }
 
@@ -140,8 +168,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     async fn next(changes: &mut Changes) {
@@ -173,6 +199,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_spool_that_was_removed_and_made_again_is_watched_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = dir.path().join("s");
+        std::fs::create_dir_all(spool.join("out")).unwrap();
+        let watch = SpoolWatch::start().unwrap();
+        let before = watch.subscribe(&spool).unwrap();
+        std::fs::remove_dir_all(&spool).unwrap();
+        std::fs::create_dir_all(spool.join("out")).unwrap();
+        let mut changes = watch.subscribe(&spool).unwrap();
+        std::fs::write(spool.join("out/a"), "x").unwrap();
+        next(&mut changes).await;
+        drop(before);
+    }
+
+    #[tokio::test]
     async fn an_overflow_is_told_to_everyone() {
         let dir = tempfile::tempdir().unwrap();
         let watch = SpoolWatch::start().unwrap();
@@ -181,7 +222,7 @@ mod tests {
             std::fs::create_dir_all(dir.path().join(name).join("out")).unwrap();
             all.push(watch.subscribe(&dir.path().join(name)).unwrap());
         }
-        watch.inner.act_on(Hint::Overflow);
+        watch.inner.act_on(Dirty { everything: true, ..Dirty::default() });
         for changes in &mut all {
             next(changes).await;
         }

@@ -27,5 +27,9 @@ impl Backend for DisabledBackend {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
+    async fn end(&self, _session: &str) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     async fn shutdown(&self) {}
 }

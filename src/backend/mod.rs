@@ -95,6 +95,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Starts the agent of a session and waits until it is ready. Whatever ran under this name is ended first.
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
 
+    /// Ends whatever runs under this name, whoever started it.
+    async fn end(&self, session: &str) -> Result<(), BackendError>;
+
     /// Ends every agent; the product stops.
     async fn shutdown(&self);
 }

@@ -38,6 +38,8 @@ fn start_log(config: &Config) -> Result<(), String> {
         _ => EnvFilter::new("info"),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Else a log that cannot be written (a full disk) would panic whoever logs.
+    let log = log.log_internal_errors(false);
     match config.log.format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),

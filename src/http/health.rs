@@ -1,10 +1,16 @@
 //! Whether the server lives, and whether it can work.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::{App, Problem};
+use crate::store::StoreError;
+
+/// How long a probe waits for proof that writes are made.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> Json<Value> {
@@ -14,5 +20,8 @@ pub async fn alive() -> Json<Value> {
 /// `GET /readyz`: turns are accepted.
 pub async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     app.store.ping().await?;
+    if !app.recorder.flush(PATIENCE).await {
+        return Err(StoreError::Unavailable("no write within the patience of a probe".to_owned()).into());
+    }
     Ok(Json(json!({ "status": "ready", "backend": app.backend.name() })))
 }

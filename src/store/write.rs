@@ -95,7 +95,7 @@ pub enum Write {
     /// The same `client_turn_id` of the same user again is answered with the turn that is there, and writes nothing.
     AcceptTurn(Box<NewTurn>),
     /// The intent to type: `queued` → `running` under `epoch` (compare-and-set).
-    /// Answers [`Written::Turn`]: `None` where the turn was not queued any more.
+    /// Answers [`Written::Turn`]: `None` where the turn was not queued any more, or the agent session has a later epoch.
     ClaimTurn {
         /// Which turn.
         turn_id: TurnId,

@@ -94,6 +94,9 @@ impl Reader {
                 self.ping.reset();
                 return Some((batch.frames, self));
             }
+            if batch.ended {
+                return None;
+            }
             caught_up = true;
             tokio::select! {
                 _ = self.length.changed() => {}
@@ -154,7 +157,8 @@ pub async fn finished(
             break;
         }
     }
-    let complete = events.last().is_some_and(|event| event.kind.is_final());
+    // Events that nobody waits for can be lost with the recorder: what has a hole is not told as if it were whole.
+    let complete = events.last().is_some_and(|event| event.kind.is_final()) && is_gapless(seen, &events);
     if known && events.is_empty() && seen != EventId::START {
         return Ok(None);
     }
@@ -173,6 +177,15 @@ pub async fn finished(
     frames.push(frame::resync(covered, text));
     frames.push(frame::event(&ending));
     Ok(Some(frames))
+}
+
+/// Whether each event follows the one before, or begins an epoch.
+fn is_gapless(seen: EventId, events: &[Event]) -> bool {
+    let follows = |before: EventId, id: EventId| {
+        if id.epoch == before.epoch { id.seq == before.seq + 1 } else { id.epoch > before.epoch && id.seq == 1 }
+    };
+    let before = std::iter::once(seen).chain(events.iter().map(|event| event.id));
+    before.zip(events).all(|(before, event)| follows(before, event.id))
 }
 
 /// The final event of a turn whose events are gone, told from its row.

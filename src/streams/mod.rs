@@ -25,8 +25,8 @@ impl Streams {
     }
 
     /// The log of a turn that was open before this process or actor began; one that is here already is kept.
-    pub fn restore(&self, turn: TurnId, events: &[Event]) {
-        self.logs().entry(turn).or_insert_with(|| Arc::new(TurnLog::restored(events)));
+    pub fn restore(&self, turn: TurnId, events: &[Event]) -> Arc<TurnLog> {
+        self.logs().entry(turn).or_insert_with(|| Arc::new(TurnLog::restored(events))).clone()
     }
 
     /// The log of an open turn.

@@ -123,7 +123,7 @@ impl Client {
                     return Err(TmuxError::ServerGone(lines.join("; ")));
                 }
                 Some(_) => {}
-                None => return Err(TmuxError::ServerGone(self.last_words().await)),
+                None => return Err(self.why_it_ended().await),
             }
         }
         let mark = format!("{}0", self.reader.mark_text());
@@ -136,13 +136,21 @@ impl Client {
                 Some(Event::Block(Block { ours: true, lines, .. })) => answer = lines.into_iter().next(),
                 Some(Event::Mark(0)) => break,
                 Some(_) => {}
-                None => return Err(TmuxError::ServerGone(self.last_words().await)),
+                None => return Err(self.why_it_ended().await),
             }
         }
         let answer = answer.unwrap_or_default();
         let identity = answer.split_once(' ').and_then(|(pid, started)| Some((pid.parse().ok()?, started.to_owned())));
         let (pid, started) = identity.ok_or_else(|| TmuxError::Protocol(format!("no server pid in {answer:?}")))?;
         Ok(Identity { pid, started })
+    }
+
+    /// A client that ends while it attaches says so where there is no server; one that was killed says nothing.
+    async fn why_it_ended(&mut self) -> TmuxError {
+        match self.last_words().await {
+            words if words.is_empty() => TmuxError::Interrupted { command: "attach-session" },
+            words => TmuxError::ServerGone(words),
+        }
     }
 
     /// What a client that ended says about it.

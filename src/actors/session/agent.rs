@@ -10,10 +10,13 @@ use crate::actors::closing;
 use crate::actors::pane::{PaneActor, PaneMsg};
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::TurnMsg;
+use crate::actors::wiring::Wiring;
 use crate::backend::BackendError;
-use crate::store::{SessionPatch, Write};
-use crate::turn::ErrorCode;
+use crate::store::{AgentSession, SessionPatch, StoreError, Write};
+use crate::turn::{ErrorCode, TurnId};
 
+/// What a turn is told that a reset ended.
+const RESET: &str = "the agent session was reset";
 /// How long a reset may take until whoever asked for it is told otherwise.
 const RESET_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,31 +57,39 @@ impl SessionActor {
             return;
         }
         self.note(state);
-        const MESSAGE: &str = "the agent session was reset";
         if let Some(current) = &state.current {
-            let end = TurnMsg::End { code: ErrorCode::SessionReset, message: MESSAGE.to_owned() };
+            let end = TurnMsg::End { code: ErrorCode::SessionReset, message: RESET.to_owned() };
             let _ = current.address.send(end);
         }
-        let (wiring, name, pane, epoch) =
-            (self.wiring.clone(), self.row.name.clone(), state.pane.clone(), self.row.epoch);
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
+        let pane = state.pane.clone();
+        // On its own: whoever loses patience with the reset must not leave a turn half ended.
+        let ending = tokio::spawn(end_waiting(self.wiring.clone(), self.row.clone(), running));
         let reset = async move {
-            for turn_id in wiring.store.queued(&name).await.unwrap_or_default() {
-                // One that has a runner is ended by it.
-                if Some(turn_id) != running
-                    && let Ok(Some(turn)) = wiring.store.turn(turn_id).await
-                {
-                    closing::settle(wiring.clone(), turn, epoch, ErrorCode::SessionReset, MESSAGE).await;
-                }
+            let close = tokio::time::timeout(RESET_TIMEOUT, pane.ask(PaneMsg::Close));
+            let (closed, ended) = tokio::join!(close, tokio::time::timeout(RESET_TIMEOUT, ending));
+            let error = |code, message: &str| Err(BackendError::new(code, message));
+            match (closed, ended) {
+                (Err(_), _) => error(ErrorCode::Timeout, "the agent did not end in time; it is still being ended"),
+                (Ok(Err(_)), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
+                (Ok(Ok(closed)), Ok(Ok(Ok(())))) => closed,
+                _ => error(ErrorCode::StoreUnavailable, "the agent was ended; turns that wait could not be"),
             }
-            let closed = pane.ask(PaneMsg::Close).await;
-            closed.unwrap_or_else(|_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper is gone")))
-        };
-        let reset = async {
-            tokio::time::timeout(RESET_TIMEOUT, reset).await.unwrap_or_else(|_| {
-                Err(BackendError::new(ErrorCode::Timeout, "the agent did not end in time; it is still being ended"))
-            })
         };
         self.address.pipe(reset, SessionMsg::ResetDone);
     }
+}
+
+/// Ends the turns that wait. One that has a runner is ended by it; one without a log was committed a moment ago, and runs
+/// after the reset.
+async fn end_waiting(wiring: Wiring, row: AgentSession, running: Option<TurnId>) -> Result<(), StoreError> {
+    for turn_id in wiring.store.queued(&row.name).await? {
+        if Some(turn_id) != running
+            && wiring.streams.get(turn_id).is_some()
+            && let Some(turn) = wiring.store.turn(turn_id).await?
+        {
+            closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::SessionReset, RESET).await;
+        }
+    }
+    Ok(())
 }

@@ -41,6 +41,8 @@ pub enum SessionMsg {
     },
     /// A turn whose runner failed is ended.
     Settled(TurnId),
+    /// Look at the queue.
+    Look,
     /// The agent is idle again.
     Quiet,
     /// The agent started, or ended.
@@ -150,6 +152,7 @@ impl Actor for SessionActor {
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
             SessionMsg::TurnOver { turn_id, busy } => self.turn_over(state, turn_id, busy),
             SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, true),
+            SessionMsg::Look => self.look(state),
             SessionMsg::Quiet => {
                 state.draining = false;
                 self.look(state);

@@ -1,5 +1,7 @@
 //! The queue: looks at the table, runs what is next, and looks after a turn whose runner is over.
 
+use std::time::Duration;
+
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::intake::queued_data;
@@ -11,6 +13,9 @@ use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::TurnActor;
 use crate::store::{SessionPatch, StoreError, Turn, Write};
 use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
+
+/// Wait before a queue that could not be read is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl SessionActor {
     /// Looks what is next, if something could be started now.
@@ -44,6 +49,7 @@ impl SessionActor {
             Ok(queue) => queue,
             Err(error) => {
                 tracing::error!(session = %self.row.name, %error, "the queue cannot be read");
+                self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
                 (Vec::new(), None)
             }
         };
@@ -119,7 +125,8 @@ impl SessionActor {
     /// A panic or an error in a runner ends its turn, and nothing else.
     pub(super) fn runner_failed(&self, state: &mut SessionState, turn_id: TurnId, why: &str) {
         tracing::error!(session = %self.row.name, %turn_id, why, "the turn's runner failed");
-        let Some(turn) = state.current.as_ref().map(|current| current.turn.clone()) else { return };
+        let current = state.current.as_ref().filter(|current| current.turn.turn_id == turn_id);
+        let Some(turn) = current.map(|current| current.turn.clone()) else { return };
         let (wiring, epoch) = (self.wiring.clone(), self.row.epoch);
         let settle = async move {
             // The row as it is by now: the runner may have claimed it.

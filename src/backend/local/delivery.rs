@@ -8,7 +8,7 @@ use super::reader::{Reader, Seen, refused};
 use crate::agent::envelope::{self, Flags};
 use crate::agent::profile::NewlineManner;
 use crate::agent::spool::Input;
-use crate::backend::{AgentEvent, BackendError, Job};
+use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
 use crate::turn::ErrorCode;
@@ -30,7 +30,7 @@ type Reports = mpsc::Sender<AgentEvent>;
 /// [`Deaf`] where nobody listens any more.
 pub async fn run(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), Deaf> {
     let mut reader = Reader::new(job.turn_id, agent.config.max_response);
-    let ending = match deliver(agent, job).await {
+    let ending = match deliver(agent, job, reports).await {
         Ok(()) => follow(agent, job, &mut reader, reports).await?,
         Err(error) => error.into(),
     };
@@ -48,7 +48,7 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 }
 
 /// Writes the turn's files and types its envelope.
-async fn deliver(agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
+async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), BackendError> {
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags =
@@ -72,13 +72,22 @@ async fn deliver(agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
     let pane = &agent.terminal.pane;
     let paste_once =
         || paste(&agent.server, Paste { pane, fence: &fence, epoch: job.epoch, text: &text, newline, bracketed: true });
-    let mut outcome = paste_once().await;
-    let mut tries = 1;
-    while tries < PASTE_TRIES && matches!(outcome, Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. })) {
+    let (mut outcome, mut tries) = (paste_once().await, 1);
+    // A client that dies while it connects looks like a server that is gone; the agent's process tells them apart.
+    while tries < PASTE_TRIES && is_unsure(&outcome) && agent.is_alive() && !reports.is_closed() {
         outcome = paste_once().await;
         tries += 1;
     }
+    if matches!(outcome, Err(TmuxError::ServerGone(_))) && agent.is_alive() {
+        // Nobody can type to it any more.
+        tracing::warn!(place = agent.place, "the agent outlives its terminal; ending it");
+        let _ = agent.close().await;
+    }
     pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })
+}
+
+fn is_unsure(outcome: &Result<Pasted, TmuxError>) -> bool {
+    matches!(outcome, Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. } | TmuxError::ServerGone(_)))
 }
 
 /// `if_gone` tells what is known of the message where the agent is gone.
@@ -172,13 +181,16 @@ impl Confirmation {
         }
         self.enters += 1;
         let pane = &agent.terminal.pane;
-        let screen = agent.server.capture(pane).await.map_err(|error| unavailable(&error))?;
+        // Where tmux does not answer just now, the next time will do; the agent's end is seen elsewhere.
+        let screen = agent.server.capture(pane).await.unwrap_or_default();
         // The terminal may break a line anywhere.
         let shown: String = screen.concat().split_whitespace().collect();
         if shown.contains(&format!("{}{}", envelope::MARKER, job.turn_id)) {
             tracing::warn!(turn_id = %job.turn_id, "message still in the agent's input; sending Enter again");
             let fence = job.turn_id.to_string();
-            press_again(&agent.server, pane, &fence, "Enter").await.map_err(|error| unavailable(&error))?;
+            if let Err(error) = press_again(&agent.server, pane, &fence, "Enter").await {
+                tracing::warn!(turn_id = %job.turn_id, %error, "Enter not sent");
+            }
         }
         Ok(())
     }

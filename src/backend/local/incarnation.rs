@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::io::Interest;
@@ -18,6 +19,8 @@ use crate::turn::{ErrorCode, TurnId};
 
 /// Questions to tmux until it has reaped a process that the kernel says is gone: about 0.15 ms each.
 const REAP_TRIES: usize = 200;
+/// How long an agent may take to end after its terminal did.
+const HANGUP: Duration = Duration::from_millis(500);
 /// Bytes of reports after which the file is begun anew, between two turns.
 const REPORTS_KEPT: u64 = 1024 * 1024;
 /// Lines of the screen that are told where an agent did not start.
@@ -61,6 +64,11 @@ impl Incarnation {
     /// `Some` once the process is gone.
     pub(super) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
         self.exit.clone()
+    }
+
+    /// The process is there.
+    pub(super) fn is_alive(&self) -> bool {
+        self.exit.borrow().is_none()
     }
 
     /// What the agent reported since the last call. Lines that this version does not know are skipped.
@@ -123,10 +131,20 @@ fn process_start(pid: u32) -> String {
 
 /// Tells when the process is gone, and why. The kernel says it at once; tmux knows the status a moment later.
 async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Option<Exit>>) {
-    if let Some(handle) = watched(terminal.pid)
-        && let Err(error) = handle.readable().await
-    {
-        tracing::error!(%error, pid = terminal.pid, "the agent's process cannot be watched");
+    if let Some(agent) = watched(terminal.pid) {
+        let outlived = match watched(server.control().server_pid()) {
+            Some(tmux) => tokio::select! {
+                _ = agent.readable() => false,
+                _ = tmux.readable() => true,
+            },
+            None => true,
+        };
+        if outlived && tokio::time::timeout(HANGUP, agent.readable()).await.is_err() {
+            // Its terminal is gone and it has not minded: nobody can talk to it any more.
+            tracing::warn!(pid = terminal.pid, "the agent outlives its terminal; killing it");
+            let _ = rustix::process::pidfd_send_signal(agent.get_ref(), OsSignal::KILL);
+            let _ = agent.readable().await;
+        }
     }
     let mut reason = "ended".to_owned();
     for _ in 0..REAP_TRIES {
@@ -148,7 +166,14 @@ async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Optio
 /// A handle that becomes readable when the process ends; `None` where it has ended already.
 fn watched(pid: u32) -> Option<AsyncFd<OwnedFd>> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    let handle = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+    let handle = match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        Ok(handle) => handle,
+        Err(rustix::io::Errno::SRCH) => return None,
+        Err(error) => {
+            tracing::error!(%error, "a process cannot be watched; taking it for ended");
+            return None;
+        }
+    };
     #[expect(
         deprecated,
         reason = "sound for an `OwnedFd`, which stays open; the successor is `unsafe`, and that is forbidden here"

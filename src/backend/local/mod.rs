@@ -26,6 +26,8 @@ use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
 use crate::turn::ErrorCode;
 
+/// Tries of a command whose fate is unknown because tmux's client ended.
+const TRIES: usize = 3;
 /// Columns and rows of an agent's terminal.
 const SIZE: (u16, u16) = (200, 50);
 
@@ -61,7 +63,7 @@ impl LocalBackend {
     async fn server(&self) -> Result<Server, BackendError> {
         let mut slot = self.server.lock().await;
         if let Some(server) = slot.as_ref() {
-            match server.panes().await {
+            match again(|| server.panes()).await {
                 Ok(_) => return Ok(server.clone()),
                 Err(TmuxError::ServerGone(reason)) => tracing::warn!(reason, "starting the tmux server again"),
                 Err(error) => return Err(unavailable(&error)),
@@ -81,10 +83,11 @@ impl LocalBackend {
 
     /// Ends the agents of these sessions, left by an earlier process or keeper.
     async fn clear(&self, server: &Server, is_meant: impl Fn(&str) -> bool) -> Result<(), BackendError> {
-        for pane in server.panes().await.map_err(|error| unavailable(&error))? {
+        for pane in again(|| server.panes()).await.map_err(|error| unavailable(&error))? {
             if is_meant(&pane.session_name) {
                 tracing::info!(session = pane.session_name, pane = %pane.pane, "ending an agent that was left");
-                server.kill_session(&pane.session).await.map_err(|error| unavailable(&error))?;
+                let kill = again(|| server.kill_session(&pane.session)).await;
+                kill.map_err(|error| unavailable(&error))?;
             }
         }
         Ok(())
@@ -93,6 +96,17 @@ impl LocalBackend {
     fn opened(&self) -> MutexGuard<'_, Vec<Weak<Incarnation>>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs a command that does no harm when it runs twice, again where tmux's client ended in between.
+async fn again<T, R: Future<Output = Result<T, TmuxError>>>(command: impl Fn() -> R) -> Result<T, TmuxError> {
+    for _ in 1..TRIES {
+        match command().await {
+            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {}
+            outcome => return outcome,
+        }
+    }
+    command().await
 }
 
 /// Variables of our environment that agents may see.
@@ -129,7 +143,14 @@ impl Backend for LocalBackend {
         let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
         let argv = profile.argv(own, settings.as_deref());
         let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
-        let pane = server.spawn(spec).await.map_err(failed)?;
+        let pane = match server.spawn(spec.clone()).await {
+            // It may have been started; what is there under this name is ended before it is started again.
+            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {
+                self.clear(&server, |name| name == session).await?;
+                server.spawn(spec).await.map_err(failed)?
+            }
+            spawned => spawned.map_err(failed)?,
+        };
         let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes.clone()));
         if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
             if let Err(error) = agent.close().await {
@@ -141,6 +162,14 @@ impl Backend for LocalBackend {
         opened.retain(|agent| agent.strong_count() > 0);
         opened.push(Arc::downgrade(&agent));
         Ok(agent)
+    }
+
+    async fn end(&self, session: &str) -> Result<(), BackendError> {
+        let server = self.server.lock().await.clone();
+        match server {
+            Some(server) => self.clear(&server, |name| name == session).await,
+            None => Ok(()),
+        }
     }
 
     /// Agents do not outlive the server yet: nothing would take their turns up again.

@@ -6,6 +6,11 @@ use crate::agent::spool::{Chunk, Spool, SpoolError};
 use crate::backend::{AgentEvent, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
+/// Characters of what an agent asks, and of each option.
+const MAX_PROMPT: usize = 8 * 1024;
+/// Options of what an agent asks.
+const MAX_OPTIONS: usize = 64;
+
 /// What one look found.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -93,6 +98,7 @@ impl Reader {
             Signal::Ready { .. } => return,
             Signal::Submitted { turn_id } => (turn_id, None),
             Signal::Activity { turn_id, label, state, .. } => {
+                let label = label.chars().take(MAX_PROMPT).collect();
                 let activity = (state == ActivityState::Started).then_some(label);
                 (turn_id, Some(AgentEvent::Activity(activity)))
             }
@@ -101,7 +107,9 @@ impl Reader {
                     AttentionKind::Question => "question",
                     AttentionKind::Permission => "permission",
                 };
-                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt, options }))
+                let short = |text: String| text.chars().take(MAX_PROMPT).collect::<String>();
+                let options = options.into_iter().take(MAX_OPTIONS).map(short).collect();
+                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt: short(prompt), options }))
             }
             Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::Activity(None))),
             Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
@@ -162,7 +170,11 @@ impl Reader {
         let whole = match std::str::from_utf8(&self.broken) {
             Ok(text) => text.len(),
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            Err(_) => return Err(invalid("the partial answer is not UTF-8")),
+            Err(_) => {
+                // Cut and written anew to a greater length, or never text: the whole answer will tell.
+                self.rewritten = true;
+                return Ok(None);
+            }
         };
         let rest = self.broken.split_off(whole);
         let characters = std::mem::replace(&mut self.broken, rest);

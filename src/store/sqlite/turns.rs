@@ -38,7 +38,8 @@ const INSERT_TURN: &str = "INSERT INTO paliadin_turns (turn_id, user_id, session
 
 const CLAIM: &str = concat!(
     "UPDATE paliadin_turns SET state = 'running', epoch = ?2, delivering_pane = ?3, delivering_at = ?4, \
-     updated_at = ?4 WHERE turn_id = ?1 AND state = 'queued' RETURNING ",
+     updated_at = ?4 WHERE turn_id = ?1 AND state = 'queued' \
+     AND ?2 >= coalesce((SELECT s.epoch FROM agent_sessions s WHERE s.name = agent_session), 0) RETURNING ",
     turn_columns!()
 );
 
