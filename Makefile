@@ -13,7 +13,8 @@ help: ## this list
 bootstrap: ## install what is missing (Debian packages)
 	@scripts/bootstrap
 
-run: bootstrap ## build and start the product; ARGS="…" goes to `paliadin serve`
+run: ## build and start the product; ARGS="…" goes to `paliadin serve`
+	@scripts/bootstrap run
 	cargo run -- serve $(ARGS)
 
 lint: ## formatting and lints

@@ -8,6 +8,7 @@ mod fence;
 mod harness;
 mod hook;
 mod messages;
+mod robustness;
 mod spool;
 mod store;
 mod streams;

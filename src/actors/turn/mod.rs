@@ -155,6 +155,7 @@ impl TurnActor {
             }
             Effect::Finish { outcome, streamed } => {
                 self.address.gauge().note("recording the end");
+                self.log.begin_epoch(self.epoch);
                 let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log);
                 self.address.pipe(closing::record(self.wiring.clone(), finish), TurnMsg::Recorded);
             }
