@@ -33,6 +33,7 @@ impl SessionActor {
             session: self.address.clone(),
         };
         let (actor, _) = Actor::spawn_linked(None, keeper, (), myself.get_cell()).await?;
+        state.kept = true;
         state.children.started(Child::Pane, ChildSpec::PERMANENT, &actor.get_cell(), state.pane.gauge());
         Ok(())
     }

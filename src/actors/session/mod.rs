@@ -76,6 +76,8 @@ pub struct SessionActor {
 pub struct SessionState {
     children: Children<Child>,
     pane: Address<PaneMsg>,
+    /// The pane's keeper is there.
+    kept: bool,
     current: Option<Current>,
     /// Waiting for the agent to be idle before anything is typed.
     draining: bool,
@@ -115,6 +117,7 @@ impl Actor for SessionActor {
         let mut state = SessionState {
             children: Children::default(),
             pane: Address::new(self.wiring.registry.enter(&path, "pane")),
+            kept: false,
             current: None,
             draining: false,
             resetting: Vec::new(),
@@ -166,7 +169,10 @@ impl Actor for SessionActor {
                 self.look(state);
             }
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
-            SessionMsg::RestartPane => self.start_pane(&myself, state).await?,
+            SessionMsg::RestartPane => {
+                self.start_pane(&myself, state).await?;
+                self.look(state);
+            }
         }
         Ok(())
     }
@@ -186,6 +192,7 @@ impl Actor for SessionActor {
             }
             Some((Child::Pane, end, Verdict::RestartAfter(wait))) => {
                 tracing::error!(session = %self.row.name, ?end, "the pane's keeper ended; starting it again");
+                state.kept = false;
                 self.address.pipe(tokio::time::sleep(wait), |()| SessionMsg::RestartPane);
             }
             // Without its pane a session is no use: its own supervisor decides.

@@ -56,7 +56,7 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
-        let blocked = state.current.is_some() || state.draining || !state.resetting.is_empty();
+        let blocked = state.current.is_some() || state.draining || !state.resetting.is_empty() || !state.kept;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| turn.state == TurnState::Queued && self.wiring.streams.get(turn.turn_id).is_some();
         if let Some(turn) = next.filter(|turn| !blocked && can_run(turn)) {
