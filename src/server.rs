@@ -200,7 +200,10 @@ impl Server {
 /// Where it cannot be made.
 pub fn private_dir(config: &Config) -> Result<(), StartError> {
     let dir = &config.state.dir;
-    private::directory(dir).map_err(StartError::io(format!("state.dir: {}", dir.display())))
+    // It may be a link to another disk; what it leads to has to be ours alone.
+    let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
+    private::directory(&real)
+        .map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
 }
 
 /// One server at a time may use a state directory: two would end each other's agents. The lock ends with the process.

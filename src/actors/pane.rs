@@ -1,6 +1,7 @@
 //! `pane`: keeps the agent of one session. It starts the agent when a turn needs it, and tells when it is gone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -10,6 +11,9 @@ use super::session::SessionMsg;
 use crate::backend::{Agent, Backend, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
+/// Numbers the starts of agents in this process.
+static STARTS: AtomicU64 = AtomicU64::new(0);
+
 /// What an `Open` is answered.
 pub type Opened = Result<Arc<dyn Agent>, BackendError>;
 
@@ -17,8 +21,8 @@ pub type Opened = Result<Arc<dyn Agent>, BackendError>;
 pub enum PaneMsg {
     /// The agent, started if it is not there.
     Open(oneshot::Sender<Opened>),
-    /// What became of a start.
-    Started(Opened),
+    /// What became of a start, by its number.
+    Started(u64, Opened),
     /// The agent's process is gone.
     Exited {
         /// Which incarnation.
@@ -48,7 +52,8 @@ pub struct PaneActor {
 #[derive(Default)]
 pub struct PaneState {
     agent: Option<Arc<dyn Agent>>,
-    starting: bool,
+    /// The number of the start that is under way.
+    starting: Option<u64>,
     waiting: Vec<oneshot::Sender<Opened>>,
     /// Asked to end while it was still starting.
     closing: Vec<oneshot::Sender<Result<(), BackendError>>>,
@@ -74,7 +79,10 @@ impl Actor for PaneActor {
         self.address.gauge().handled();
         match message {
             PaneMsg::Open(reply) => self.open(state, reply),
-            PaneMsg::Started(opened) => self.started(state, opened),
+            PaneMsg::Started(number, opened) if state.starting == Some(number) => self.started(state, opened),
+            // Another keeper's, which has ended meanwhile.
+            PaneMsg::Started(_, Ok(agent)) => drop(tokio::spawn(async move { agent.close().await })),
+            PaneMsg::Started(_, Err(_)) => {}
             PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
             PaneMsg::Quiesce(turn, reply) => Self::quiesce(state, turn, reply),
             PaneMsg::Close(reply) => self.close(state, reply),
@@ -90,16 +98,17 @@ impl PaneActor {
             return;
         }
         state.waiting.push(reply);
-        if !state.starting {
-            state.starting = true;
+        if state.starting.is_none() {
+            let number = STARTS.fetch_add(1, Ordering::Relaxed);
+            state.starting = Some(number);
             self.address.gauge().note("starting the agent");
             let (backend, name) = (self.backend.clone(), self.name.clone());
-            self.address.pipe(async move { backend.open(&name).await }, PaneMsg::Started);
+            self.address.pipe(async move { backend.open(&name).await }, move |opened| PaneMsg::Started(number, opened));
         }
     }
 
     fn started(&self, state: &mut PaneState, mut opened: Opened) {
-        state.starting = false;
+        state.starting = None;
         if !state.closing.is_empty() {
             if let Ok(agent) = opened {
                 let closing = std::mem::take(&mut state.closing);
@@ -168,7 +177,7 @@ impl PaneActor {
     }
 
     fn close(&self, state: &mut PaneState, reply: oneshot::Sender<Result<(), BackendError>>) {
-        if state.starting {
+        if state.starting.is_some() {
             state.closing.push(reply);
             return;
         }

@@ -36,9 +36,17 @@ pub enum RecorderMsg {
     /// What nobody waits for has lingered long enough.
     Due,
     /// The commit that was under way is over.
-    Committed(Vec<Pending>),
+    Committed(Committed),
     /// Told when everything sent before this is durable or refused.
     Flush(oneshot::Sender<()>),
+}
+
+/// What became of a commit.
+pub struct Committed {
+    /// Writes that were made or refused.
+    settled: u64,
+    /// What could not be written and nobody waits for.
+    put_back: Vec<Pending>,
 }
 
 /// A write on its way.
@@ -125,7 +133,11 @@ pub struct RecorderState {
     committing: bool,
     /// A `Due` is on its way.
     lingering: bool,
-    flushes: Vec<oneshot::Sender<()>>,
+    /// Writes taken in so far, and those of them that were made or refused: always the earliest ones.
+    taken: u64,
+    settled: u64,
+    /// Who waits until so many are settled.
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
 }
 
 impl Actor for RecorderActor {
@@ -148,10 +160,12 @@ impl Actor for RecorderActor {
         faults::point("recorder.handle");
         match message {
             RecorderMsg::Write { write, reply } => {
+                state.taken += 1;
                 state.pending.push_back(Pending { write: *write, reply: Some(reply) });
                 self.commit(state);
             }
             RecorderMsg::Later(write) => {
+                state.taken += 1;
                 state.pending.push_back(Pending { write: *write, reply: None });
                 self.linger(state, LINGER);
             }
@@ -159,9 +173,10 @@ impl Actor for RecorderActor {
                 state.lingering = false;
                 self.commit(state);
             }
-            RecorderMsg::Committed(put_back) => self.committed(state, put_back),
+            RecorderMsg::Committed(committed) => self.committed(state, committed),
             RecorderMsg::Flush(reply) => {
-                state.flushes.push(reply);
+                state.flushes.push((state.taken, reply));
+                Self::answer_flushes(state);
                 self.commit(state);
             }
         }
@@ -183,9 +198,6 @@ impl RecorderActor {
             return;
         }
         if state.pending.is_empty() {
-            for flush in state.flushes.drain(..) {
-                let _ = flush.send(());
-            }
             return;
         }
         state.committing = true;
@@ -194,19 +206,19 @@ impl RecorderActor {
         self.address.pipe(write_batch(self.store.clone(), batch), RecorderMsg::Committed);
     }
 
-    fn committed(&self, state: &mut RecorderState, put_back: Vec<Pending>) {
+    fn committed(&self, state: &mut RecorderState, Committed { settled, put_back }: Committed) {
         state.committing = false;
+        state.settled += settled;
+        Self::answer_flushes(state);
         if !put_back.is_empty() {
             for pending in put_back.into_iter().rev() {
                 state.pending.push_front(pending);
             }
+            // Whoever flushes learns that the store takes nothing.
             state.flushes.clear();
             self.linger(state, RETRY);
-            // Whoever waits for a reply shall not wait for the store to come back.
-            if state.pending.iter().all(|pending| pending.reply.is_none()) {
-                return;
-            }
         }
+        // Whoever waits for a reply shall not wait for the store to come back.
         let someone_waits = !state.flushes.is_empty() || state.pending.iter().any(|pending| pending.reply.is_some());
         if someone_waits {
             self.commit(state);
@@ -214,10 +226,22 @@ impl RecorderActor {
             self.linger(state, LINGER);
         }
     }
+
+    fn answer_flushes(state: &mut RecorderState) {
+        let settled = state.settled;
+        let (due, waiting) = std::mem::take(&mut state.flushes).into_iter().partition(|(target, _)| *target <= settled);
+        let due: Vec<(u64, oneshot::Sender<()>)> = due;
+        state.flushes = waiting;
+        state.flushes.retain(|(_, flush)| !flush.is_closed());
+        for (_, flush) in due {
+            let _ = flush.send(());
+        }
+    }
 }
 
-/// Writes a batch and answers everyone; returns what nobody waits for and could not be written.
-async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Vec<Pending> {
+/// Writes a batch and answers everyone.
+async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Committed {
+    let size = batch.len() as u64;
     let (writes, replies): (Vec<Write>, Vec<Reply>) =
         batch.into_iter().map(|pending| (pending.write, pending.reply)).unzip();
     match store.write(&writes).await {
@@ -229,7 +253,7 @@ async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Vec<Pending> {
                     (None, Ok(_)) => {}
                 }
             }
-            Vec::new()
+            Committed { settled: size, put_back: Vec::new() }
         }
         Err(error) => {
             tracing::error!(%error, writes = writes.len(), "commit failed");
@@ -240,7 +264,7 @@ async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Vec<Pending> {
                     None => put_back.push(Pending { write, reply: None }),
                 }
             }
-            put_back
+            Committed { settled: size - put_back.len() as u64, put_back }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::address::Address;
 use super::closing;
@@ -30,14 +31,16 @@ pub type Key = (UserId, String);
 pub enum SessionsMsg {
     /// Accept this turn, in whichever agent session serves its user.
     Submit(Box<Question>, oneshot::Sender<Submitted>),
-    /// A session's row was taken under a new epoch, or could not be.
-    Taken(Key, Box<Result<AgentSession, StoreError>>),
+    /// A session's row was taken under a new epoch, or could not be, for this incarnation of the directory.
+    Taken(Key, Uuid, Box<Result<AgentSession, StoreError>>),
     /// End the agent and every open turn of this user.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
     /// What does this user's session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
-    /// The backoff of a session is over.
-    Restart(Key),
+    /// The backoff of a session is over; again for one incarnation of the directory only.
+    Restart(Key, Uuid),
+    /// What a session that failed too often has left is ended.
+    GivenUp(Key),
 }
 
 /// The directory.
@@ -51,6 +54,8 @@ pub struct SessionsActor {
 /// Who is where.
 #[derive(Default)]
 pub struct Directory {
+    /// Names this incarnation: the address outlives it, and so do answers to what an earlier one asked.
+    incarnation: Uuid,
     entries: HashMap<Key, Entry>,
     children: Children<Key>,
 }
@@ -60,6 +65,8 @@ enum Entry {
     Opening(Vec<SessionMsg>),
     /// It is there.
     Live(Address<SessionMsg>),
+    /// It failed too often, and what it left is being ended; a reset waits for that.
+    GivingUp(Vec<SessionMsg>),
     /// It failed too often.
     Failed,
 }
@@ -73,7 +80,7 @@ impl Actor for SessionsActor {
     async fn pre_start(&self, myself: ActorRef<SessionsMsg>, (): ()) -> Result<Directory, ActorProcessingErr> {
         self.address.bind(myself.clone());
         self.wiring.registry.leave_below(self.address.gauge().path());
-        let mut directory = Directory::default();
+        let mut directory = Directory { incarnation: Uuid::new_v4(), ..Directory::default() };
         let left = self.wiring.store.open_turns().await?;
         let keys: HashSet<Key> = left.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();
         for key in keys {
@@ -93,19 +100,20 @@ impl Actor for SessionsActor {
         match message {
             SessionsMsg::Submit(question, reply) => {
                 let key = (question.user_id, question.persona.clone());
-                if matches!(directory.entries.get(&key), Some(Entry::Failed)) {
+                if matches!(directory.entries.get(&key), Some(Entry::Failed | Entry::GivingUp(_))) {
                     let _ = reply.send(Err(SubmitError::Failed));
                 } else {
                     self.forward(directory, key, SessionMsg::Submit(question, reply));
                 }
             }
-            SessionsMsg::Taken(key, taken) => match *taken {
+            SessionsMsg::Taken(key, incarnation, _) if !directory.awaits(&key, incarnation) => {}
+            SessionsMsg::Taken(key, _, taken) => match *taken {
                 Ok(row) => self.start_session(&myself, directory, key, row).await?,
                 Err(error) => {
                     Self::cannot_open(directory, &key, &error);
                     // It may have turns that wait; they shall not need another question to be run.
                     directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
-                    self.address.pipe(tokio::time::sleep(TAKE_AGAIN), |()| SessionsMsg::Restart(key));
+                    self.restart_after(directory, key, TAKE_AGAIN);
                 }
             },
             SessionsMsg::Reset(key, reply) => {
@@ -116,7 +124,9 @@ impl Actor for SessionsActor {
                 self.forward(directory, key, SessionMsg::Reset(reply));
             }
             SessionsMsg::Report(key, reply) => Self::report(directory, &key, reply),
-            SessionsMsg::Restart(key) => self.open(key),
+            SessionsMsg::Restart(key, incarnation) if directory.awaits(&key, incarnation) => self.open(directory, key),
+            SessionsMsg::Restart(..) => {}
+            SessionsMsg::GivenUp(key) => self.given_up(directory, key),
         }
         self.address.gauge().note(format!("{} sessions", directory.entries.len()));
         Ok(())
@@ -133,15 +143,21 @@ impl Actor for SessionsActor {
         match verdict {
             Verdict::RestartAfter(wait) => {
                 directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
-                self.address.pipe(tokio::time::sleep(wait), |()| SessionsMsg::Restart(key));
+                self.restart_after(directory, key, wait);
             }
             Verdict::GiveUp => {
-                directory.entries.insert(key.clone(), Entry::Failed);
-                tokio::spawn(give_up(self.wiring.clone(), key));
+                self.give_up(directory, key);
             }
             Verdict::Forget => drop(directory.entries.remove(&key)),
         }
         Ok(())
+    }
+}
+
+impl Directory {
+    /// Whether word of this session is still wanted: by this incarnation, and while the session is being opened.
+    fn awaits(&self, key: &Key, incarnation: Uuid) -> bool {
+        incarnation == self.incarnation && matches!(self.entries.get(key), Some(Entry::Opening(_)))
     }
 }
 
@@ -150,18 +166,44 @@ impl SessionsActor {
         match directory.entries.get_mut(&key) {
             // A message to a session that just ended is lost with its mailbox: the asker's reply channel says so.
             Some(Entry::Live(session)) => drop(session.send(message)),
-            Some(Entry::Opening(waiting)) => waiting.push(message),
+            Some(Entry::Opening(waiting) | Entry::GivingUp(waiting)) => waiting.push(message),
             Some(Entry::Failed) => {}
             None => {
                 directory.entries.insert(key.clone(), Entry::Opening(vec![message]));
-                self.open(key);
+                self.open(directory, key);
             }
         }
     }
 
-    fn open(&self, key: Key) {
-        let taking = take(self.wiring.clone(), key.clone());
-        self.address.pipe(taking, |row| SessionsMsg::Taken(key, Box::new(row)));
+    fn open(&self, directory: &Directory, key: Key) {
+        let (taking, incarnation) = (take(self.wiring.clone(), key.clone()), directory.incarnation);
+        self.address.pipe(taking, move |row| SessionsMsg::Taken(key, incarnation, Box::new(row)));
+    }
+
+    fn restart_after(&self, directory: &Directory, key: Key, wait: Duration) {
+        let incarnation = directory.incarnation;
+        self.address.pipe(tokio::time::sleep(wait), move |()| SessionsMsg::Restart(key, incarnation));
+    }
+
+    fn give_up(&self, directory: &mut Directory, key: Key) {
+        directory.entries.insert(key.clone(), Entry::GivingUp(Vec::new()));
+        self.address.pipe(give_up(self.wiring.clone(), key.clone()), |()| SessionsMsg::GivenUp(key));
+    }
+
+    fn given_up(&self, directory: &mut Directory, key: Key) {
+        let waiting = match directory.entries.insert(key.clone(), Entry::Failed) {
+            Some(Entry::GivingUp(waiting)) => waiting,
+            Some(entry) => {
+                directory.entries.insert(key, entry);
+                return;
+            }
+            None => Vec::new(),
+        };
+        if !waiting.is_empty() {
+            directory.children.forget(&key);
+            directory.entries.insert(key.clone(), Entry::Opening(waiting));
+            self.open(directory, key);
+        }
     }
 
     async fn start_session(
@@ -188,8 +230,7 @@ impl SessionsActor {
             }
             Err(error) => {
                 tracing::error!(user = %key.0, %error, "agent session did not start");
-                directory.entries.insert(key.clone(), Entry::Failed);
-                tokio::spawn(give_up(self.wiring.clone(), key));
+                self.give_up(directory, key);
             }
         }
         Ok(())

@@ -158,8 +158,7 @@ impl Client {
         let mut text = Vec::new();
         // Until the client's end; the caller has a deadline.
         drop((&mut self.stderr).take(1024).read_to_end(&mut text).await);
-        let text = String::from_utf8_lossy(&text).trim().to_owned();
-        if text.is_empty() { "its client ended".to_owned() } else { text }
+        String::from_utf8_lossy(&text).trim().to_owned()
     }
 
     /// The process id; 0 once it was reaped.

@@ -86,7 +86,7 @@ impl Server {
                 Err(error) => Err(error),
             };
             match connected {
-                Err(TmuxError::ServerGone(_)) if tries < START_TRIES => {}
+                Err(TmuxError::ServerGone(_) | TmuxError::Interrupted { .. }) if tries < START_TRIES => {}
                 result => break result?,
             }
         };

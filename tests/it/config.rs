@@ -96,7 +96,7 @@ fn a_state_directory_that_others_may_enter_is_refused() -> Tested {
     fs::set_permissions(app.state(), fs::Permissions::from_mode(0o755))?;
     let output = app.run(&["serve"])?;
     let errors = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.contains("state.dir") && errors.contains("0755"), "{errors}");
     assert_eq!(fs::read_dir(app.state())?.count(), 0, "nothing was put there");
     Ok(())

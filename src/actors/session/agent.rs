@@ -54,9 +54,13 @@ impl SessionActor {
 
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
         state.resetting.push(reply);
-        if state.resetting.len() > 1 {
+        if state.ending {
             return;
         }
+        state.ending = true;
+        state.resets += 1;
+        let number = state.resets;
+        self.address.pipe(tokio::time::sleep(RESET_TIMEOUT), move |()| SessionMsg::ResetLate(number));
         self.note(state);
         if let Some(current) = &state.current {
             let end = TurnMsg::End { code: ErrorCode::SessionReset, message: RESET.to_owned() };
@@ -64,20 +68,28 @@ impl SessionActor {
         }
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         let pane = state.pane.clone();
-        // On its own: whoever loses patience with the reset must not leave a turn half ended.
-        let ending = tokio::spawn(end_waiting(self.wiring.clone(), self.row.clone(), running));
+        let ending = end_waiting(self.wiring.clone(), self.row.clone(), running);
         let reset = async move {
-            let close = tokio::time::timeout(RESET_TIMEOUT, pane.ask(PaneMsg::Close));
-            let (closed, ended) = tokio::join!(close, tokio::time::timeout(RESET_TIMEOUT, ending));
             let error = |code, message: &str| Err(BackendError::new(code, message));
-            match (closed, ended) {
-                (Err(_), _) => error(ErrorCode::Timeout, "the agent did not end in time; it is still being ended"),
-                (Ok(Err(_)), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
-                (Ok(Ok(closed)), Ok(Ok(Ok(())))) => closed,
-                _ => error(ErrorCode::StoreUnavailable, "the agent was ended; turns that wait could not be"),
+            match tokio::join!(pane.ask(PaneMsg::Close), ending) {
+                (Err(_), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
+                (Ok(closed), Ok(())) => closed,
+                (Ok(_), Err(_)) => error(ErrorCode::StoreUnavailable, "turns that wait could not be ended"),
             }
         };
         self.address.pipe(reset, SessionMsg::ResetDone);
+    }
+}
+
+impl SessionActor {
+    /// Answers whoever waits for a reset that takes long. It goes on, and nothing is run until it is through.
+    pub(super) fn reset_late(state: &mut SessionState, number: u64) {
+        if state.ending && state.resets == number {
+            for reply in state.resetting.drain(..) {
+                let message = "the reset takes long; it goes on";
+                let _ = reply.send(Err(BackendError::new(ErrorCode::Timeout, message)));
+            }
+        }
     }
 }
 

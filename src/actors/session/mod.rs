@@ -38,6 +38,8 @@ pub enum SessionMsg {
         turn_id: TurnId,
         /// See above.
         busy: bool,
+        /// The turn could not be claimed: it is not queued any more, or this session has a later owner.
+        lost: bool,
     },
     /// A turn whose runner failed is ended.
     Settled(TurnId),
@@ -54,6 +56,8 @@ pub enum SessionMsg {
     },
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
+    /// The reset takes longer than whoever asked for it should wait.
+    ResetLate(u64),
     /// The reset is through.
     ResetDone(Result<(), BackendError>),
     /// What do you do?
@@ -81,6 +85,10 @@ pub struct SessionState {
     current: Option<Current>,
     /// Waiting for the agent to be idle before anything is typed.
     draining: bool,
+    /// A reset is under way: nothing is run until it is through.
+    ending: bool,
+    /// Counts the resets.
+    resets: u64,
     resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
     /// A look at the queue is under way.
     looking: bool,
@@ -120,6 +128,8 @@ impl Actor for SessionActor {
             kept: false,
             current: None,
             draining: false,
+            ending: false,
+            resets: 0,
             resetting: Vec::new(),
             looking: false,
             look_again: false,
@@ -153,8 +163,8 @@ impl Actor for SessionActor {
             SessionMsg::Submit(question, reply) => self.submit(*question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
-            SessionMsg::TurnOver { turn_id, busy } => self.turn_over(state, turn_id, busy),
-            SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, true),
+            SessionMsg::TurnOver { turn_id, busy, lost } => self.turn_over(state, turn_id, busy, lost),
+            SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, true, false),
             SessionMsg::Look => self.look(state),
             SessionMsg::Quiet => {
                 state.draining = false;
@@ -162,7 +172,9 @@ impl Actor for SessionActor {
             }
             SessionMsg::AgentChanged { reason, alive } => self.agent_changed(state, reason, alive),
             SessionMsg::Reset(reply) => self.reset(state, reply),
+            SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {
+                state.ending = false;
                 for reply in state.resetting.drain(..) {
                     let _ = reply.send(outcome.clone());
                 }

@@ -56,7 +56,7 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
-        let blocked = state.current.is_some() || state.draining || !state.resetting.is_empty() || !state.kept;
+        let blocked = state.current.is_some() || state.draining || state.ending || !state.kept;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| turn.state == TurnState::Queued && self.wiring.streams.get(turn.turn_id).is_some();
         if let Some(turn) = next.filter(|turn| !blocked && can_run(turn)) {
@@ -104,7 +104,7 @@ impl SessionActor {
         }
     }
 
-    pub(super) fn turn_over(&self, state: &mut SessionState, turn_id: TurnId, busy: bool) {
+    pub(super) fn turn_over(&self, state: &mut SessionState, turn_id: TurnId, busy: bool, lost: bool) {
         if state.current.as_ref().is_none_or(|current| current.turn.turn_id != turn_id) {
             return;
         }
@@ -116,6 +116,9 @@ impl SessionActor {
             let pane = state.pane.clone();
             let quiesce = async move { pane.ask(|reply| PaneMsg::Quiesce(turn_id, reply)).await };
             self.address.pipe(quiesce, |_| SessionMsg::Quiet);
+        } else if lost {
+            // Should it still be queued, the next look shall not follow at once.
+            self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
         } else {
             self.look(state);
         }

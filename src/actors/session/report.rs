@@ -46,7 +46,7 @@ impl SessionActor {
 }
 
 fn doing(state: &SessionState) -> &'static str {
-    if !state.resetting.is_empty() {
+    if state.ending {
         "resetting"
     } else if state.current.is_some() {
         "running"

@@ -69,7 +69,7 @@ pub enum Effect {
         /// What `end` tells.
         streamed: bool,
     },
-    /// Show the final event, and stop.
+    /// Drop the turn's files, and stop.
     Close,
     /// Stop; someone else looks after the row.
     Abandon,

@@ -19,7 +19,7 @@ use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::store::{Turn, Write, Written};
 use crate::streams::TurnLog;
-use crate::turn::{ErrorCode, Event, EventKind, Timestamp, TurnState};
+use crate::turn::{ErrorCode, EventKind, Timestamp, TurnState};
 
 /// A message to a turn.
 pub enum TurnMsg {
@@ -36,8 +36,8 @@ pub enum TurnMsg {
         /// For people.
         message: String,
     },
-    /// The end is durable, with the event that tells it.
-    Recorded(Option<Event>),
+    /// The end is durable and shown.
+    Recorded,
 }
 
 /// What a turn is given.
@@ -102,7 +102,6 @@ impl Actor for TurnActor {
         run: &mut TurnRun,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
-        let mut ending = None;
         let input = match message {
             TurnMsg::Opened(Ok(agent)) => {
                 let place = agent.place().to_owned();
@@ -118,22 +117,19 @@ impl Actor for TurnActor {
             TurnMsg::Agent(Some(event)) => Input::Agent(event),
             TurnMsg::Agent(None) => Input::Vanished,
             TurnMsg::End { code, message } => Input::End(code, message),
-            TurnMsg::Recorded(event) => {
-                ending = event;
-                Input::Recorded
-            }
+            TurnMsg::Recorded => Input::Recorded,
         };
         let (machine, effects) = std::mem::take(&mut run.machine).step(input);
         run.machine = machine;
         for effect in effects {
-            self.perform(&myself, run, effect, &mut ending);
+            self.perform(&myself, run, effect);
         }
         Ok(())
     }
 }
 
 impl TurnActor {
-    fn perform(&self, myself: &ActorRef<TurnMsg>, run: &mut TurnRun, effect: Effect, ending: &mut Option<Event>) {
+    fn perform(&self, myself: &ActorRef<TurnMsg>, run: &mut TurnRun, effect: Effect) {
         match effect {
             Effect::Claim(place) => self.claim(run, place),
             Effect::Deliver => self.deliver(run),
@@ -157,17 +153,22 @@ impl TurnActor {
                 self.address.gauge().note("recording the end");
                 self.log.begin_epoch(self.epoch);
                 let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log);
-                self.address.pipe(closing::record(self.wiring.clone(), finish), TurnMsg::Recorded);
+                let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
+                // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
+                let work = async move {
+                    let ending = closing::record(wiring.clone(), finish).await;
+                    faults::point("turn.committed");
+                    closing::tell(&wiring.streams, turn_id, ending);
+                };
+                self.address.pipe(work, |()| TurnMsg::Recorded);
             }
             Effect::Close => {
-                faults::point("turn.committed");
-                closing::tell(&self.wiring.streams, run.turn.turn_id, ending.take());
                 if let Some(agent) = &run.agent {
                     agent.forget(run.turn.turn_id, !run.machine.leaves_agent_busy());
                 }
-                self.over(myself, run);
+                self.over(myself, run, false);
             }
-            Effect::Abandon => self.over(myself, run),
+            Effect::Abandon => self.over(myself, run, true),
         }
     }
 
@@ -229,10 +230,10 @@ impl TurnActor {
         faults::point("turn.confirmed");
     }
 
-    fn over(&self, myself: &ActorRef<TurnMsg>, run: &TurnRun) {
+    fn over(&self, myself: &ActorRef<TurnMsg>, run: &TurnRun, lost: bool) {
         let turn_id = run.turn.turn_id;
         let busy = run.machine.leaves_agent_busy();
-        let _ = self.session.send(SessionMsg::TurnOver { turn_id, busy });
+        let _ = self.session.send(SessionMsg::TurnOver { turn_id, busy, lost });
         myself.stop(None);
     }
 }

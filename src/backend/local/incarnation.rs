@@ -131,13 +131,22 @@ fn process_start(pid: u32) -> String {
 
 /// Tells when the process is gone, and why. The kernel says it at once; tmux knows the status a moment later.
 async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Option<Exit>>) {
-    if let Some(agent) = watched(terminal.pid) {
+    let agent = match watched(terminal.pid) {
+        Ok(agent) => agent,
+        Err(error) => {
+            tracing::error!(%error, pid = terminal.pid, "the agent's process cannot be watched; its end will not be seen");
+            // Whoever waits for the end waits until the agent is closed.
+            return told.closed().await;
+        }
+    };
+    if let Some(agent) = agent {
         let outlived = match watched(server.control().server_pid()) {
-            Some(tmux) => tokio::select! {
+            Ok(Some(tmux)) => tokio::select! {
                 _ = agent.readable() => false,
                 _ = tmux.readable() => true,
             },
-            None => true,
+            Ok(None) => true,
+            Err(_) => agent.readable().await.is_err(),
         };
         if outlived && tokio::time::timeout(HANGUP, agent.readable()).await.is_err() {
             // Its terminal is gone and it has not minded: nobody can talk to it any more.
@@ -164,21 +173,18 @@ async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Optio
 }
 
 /// A handle that becomes readable when the process ends; `None` where it has ended already.
-fn watched(pid: u32) -> Option<AsyncFd<OwnedFd>> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+fn watched(pid: u32) -> std::io::Result<Option<AsyncFd<OwnedFd>>> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     let handle = match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
         Ok(handle) => handle,
-        Err(rustix::io::Errno::SRCH) => return None,
-        Err(error) => {
-            tracing::error!(%error, "a process cannot be watched; taking it for ended");
-            return None;
-        }
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
     #[expect(
         deprecated,
         reason = "sound for an `OwnedFd`, which stays open; the successor is `unsafe`, and that is forbidden here"
     )]
-    AsyncFd::with_interest(handle, Interest::READABLE).ok()
+    AsyncFd::with_interest(handle, Interest::READABLE).map(Some)
 }
 
 /// Resolves with the reason once the process is gone.

@@ -167,7 +167,11 @@ impl Backend for LocalBackend {
     async fn end(&self, session: &str) -> Result<(), BackendError> {
         let server = self.server.lock().await.clone();
         match server {
-            Some(server) => self.clear(&server, |name| name == session).await,
+            // A server that is gone took its panes along.
+            Some(server) => match again(|| server.panes()).await {
+                Err(TmuxError::ServerGone(_)) => Ok(()),
+                _ => self.clear(&server, |name| name == session).await,
+            },
             None => Ok(()),
         }
     }

@@ -118,6 +118,7 @@ async fn apply_apart(
 
 async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Written, StoreError> {
     match write {
+        Write::Nothing => Ok(Written::Done),
         Write::AcceptTurn(new) => turns::accept(connection, new).await,
         Write::ClaimTurn { turn_id, epoch, pane, at } => turns::claim(connection, *turn_id, *epoch, pane, *at).await,
         Write::StartTurn { turn_id, epoch, at } => turns::start(connection, *turn_id, *epoch, *at).await,
