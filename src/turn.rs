@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use uuid::Uuid;
 
 macro_rules! id_type {
@@ -58,7 +60,11 @@ id_type! {
     UserId
 }
 
-/// A moment, in milliseconds since the Unix epoch; RFC 3339 in UTC on the wire.
+/// RFC 3339 in UTC, always with three decimals: such texts sort as the moments do.
+const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// A moment, in milliseconds since the Unix epoch; RFC 3339 in UTC, with three decimals, on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Timestamp(pub i64);
 
@@ -79,7 +85,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()
-            .and_then(|moment| moment.format(&Rfc3339).ok());
+            .and_then(|moment| moment.format(MILLISECONDS).ok());
         f.write_str(text.as_deref().unwrap_or("out of range"))
     }
 }
@@ -343,4 +349,24 @@ pub enum Outcome {
 /// Data of an `error` event.
 pub fn error_data(code: ErrorCode, message: &str) -> Value {
     json!({ "code": code, "message": message, "retryable": code.is_retryable() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_have_three_decimals_and_come_back() {
+        assert_eq!(Timestamp(1_795_230_572_890).to_string(), "2026-11-21T03:09:32.890Z");
+        let moment: Timestamp = serde_json::from_str("\"2026-11-21T04:09:32.89+01:00\"").unwrap();
+        assert_eq!(moment, Timestamp(1_795_230_572_890));
+    }
+
+    #[test]
+    fn event_ids_are_read_strictly() {
+        assert_eq!("3-14".parse::<EventId>().unwrap(), EventId { epoch: 3, seq: 14 });
+        for bad in ["", "-", "3", "3-", "-3", "+3-1", "3-1-1", "a-1", "3-99999999999999999999"] {
+            assert!(bad.parse::<EventId>().is_err(), "{bad}");
+        }
+    }
 }
