@@ -1,4 +1,4 @@
-# One command for each habit. What CI runs, a person runs with `make test`.
+# One command for each habit. `make test` is what has to pass before a change lands.
 
 # Two at a time: some dependencies compile large C sources, and small machines run out of memory first.
 export CARGO_BUILD_JOBS ?= 2
