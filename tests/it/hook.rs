@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::harness::processes;
+
 const PALIADIN: &str = env!("CARGO_BIN_EXE_paliadin");
 
 type Tested<T = ()> = Result<T, Box<dyn Error>>;
@@ -172,6 +174,14 @@ impl Server {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         assert!(self.child.wait()?.success());
+        let root = self.home.path();
+        assert!(!processes::tmux_answers(&root.join("state/tmux/server")), "the agents outlived the server");
+        let left = processes::of(root)
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .filter(|process| !process.is_tmux_client())
+            .count();
+        assert_eq!(left, 0, "processes were left behind");
         let mut files = Vec::new();
         for spool in fs::read_dir(self.home.path().join("state/spool"))? {
             for entry in fs::read_dir(spool?.path())? {
