@@ -21,7 +21,7 @@ const SETTINGS: &str = "{settings}";
 
 /// Variables that every agent gets from the server's environment, where they are set. Nothing else of it is passed.
 pub const PASSED_ON: &[&str] =
-    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
 /// How one agent program is started, typed to and interrupted. `config/agents/demo.toml` says what each field means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

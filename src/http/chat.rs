@@ -12,7 +12,7 @@ use super::owned::OwnedTurn;
 use super::{App, Code, Problem, answer};
 use crate::actors::sessions::{Question, SessionsMsg};
 use crate::store::Write;
-use crate::turn::{SessionId, Timestamp};
+use crate::turn::{SessionId, Timestamp, UserId};
 
 /// Turns that `history` gives where nothing else is asked.
 const HISTORY: u32 = 50;
@@ -78,7 +78,7 @@ pub async fn ask(
         return Err(Problem::invalid("the body, and `context` in it, must be JSON objects"));
     }
     let body: Ask = serde_json::from_value(body).map_err(|error| Problem::invalid(error.to_string()))?;
-    let question = Question { user_id: user.user_id, ..body.into_question(limit)? };
+    let question = body.into_question(user.user_id, limit)?;
     let reply = |reply| SessionsMsg::Submit(Box::new(question), reply);
     let accepted = app.sessions.ask(reply).await??;
     let turn = accepted.turn;
@@ -92,7 +92,7 @@ pub async fn ask(
 }
 
 impl Ask {
-    fn into_question(self, max_message: usize) -> Result<Question, Problem> {
+    fn into_question(self, user_id: UserId, max_message: usize) -> Result<Question, Problem> {
         if self.user_message.is_empty() {
             return Err(Problem::invalid("`user_message` is empty"));
         }
@@ -115,7 +115,7 @@ impl Ask {
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidRequest, detail));
         }
         Ok(Question {
-            user_id: crate::turn::UserId(uuid::Uuid::nil()),
+            user_id,
             persona: DEFAULT_PERSONA.to_owned(),
             session_id: self.session_id.unwrap_or_else(SessionId::fresh),
             client_turn_id: self.client_turn_id,
