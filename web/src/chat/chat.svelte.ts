@@ -1,0 +1,271 @@
+/** The page's state: who is signed in, which conversation is open, and what the agent and the connection do. */
+
+import { Api, ApiError, Unreachable } from "../lib/api";
+import { uuid } from "../lib/ids";
+import { m } from "../lib/i18n/index.svelte";
+import { Outbox } from "../lib/outbox";
+import { isOpen, type TurnView } from "../lib/turn";
+import { pause, reachable } from "../lib/wait";
+import type { AgentSession, Status } from "../lib/wire";
+import { Conversation } from "./conversation.svelte";
+import { Drafts } from "./drafts";
+import { ConversationList } from "./list.svelte";
+import { LONG, notify } from "./notify";
+import type { Services } from "./services";
+import { openTabs, type TabNews, type Tabs } from "./tabs";
+import type { TurnCell } from "./turn.svelte";
+
+/** What keeps the whole page from working. */
+export type Trouble = null | "unreachable" | "signed-out" | "not-allowed";
+
+/** The agent's program ended: shown between the turns. */
+export interface Exit {
+  at: string;
+  reason: string;
+  /** It runs again already. */
+  restarted: boolean;
+}
+
+/** Wait between two tries to reach a server that does not answer, in milliseconds. */
+const TRY_AGAIN = 5_000;
+const SESSION = /^#([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
+export class Chat {
+  status: Status | null = $state.raw(null);
+  trouble: Trouble = $state(null);
+  online = $state(navigator.onLine);
+  conversation: Conversation | null = $state.raw(null);
+  exits: readonly Exit[] = $state.raw([]);
+  /** Said to screen readers. */
+  announcement = $state("");
+  readonly api: Api;
+  readonly list: ConversationList;
+  drafts: Drafts = new Drafts("");
+  #services: Services | null = null;
+  #tabs: Tabs | null = null;
+  /** Conversations in which something runs stay open when another one is looked at. */
+  readonly #background = new Map<string, Conversation>();
+  readonly #ending = new AbortController();
+  #reaching = false;
+
+  constructor(api: Api = new Api()) {
+    this.api = api;
+    this.list = new ConversationList(api);
+  }
+
+  /** Begins: signs in, opens what the address names, and listens to the browser. */
+  start(): void {
+    const { signal } = this.#ending;
+    addEventListener("hashchange", () => this.#route(), { signal });
+    addEventListener("online", () => this.#look(), { signal });
+    addEventListener("offline", () => (this.online = false), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#look(), { signal });
+    void this.#reach();
+  }
+
+  stop(): void {
+    this.#ending.abort();
+    this.#tabs?.close();
+    this.conversation?.close();
+    for (const other of this.#background.values()) other.close();
+  }
+
+  /** Begins a conversation; it gets its address with the first question. */
+  begin(): void {
+    if (location.hash !== "") history.pushState(null, "", location.pathname + location.search);
+    this.#open(uuid(), false);
+  }
+
+  show(sessionId: string): void {
+    if (this.conversation?.sessionId === sessionId) return;
+    location.hash = sessionId;
+  }
+
+  ask(message: string): void {
+    const { conversation } = this;
+    if (!conversation) return;
+    if (conversation.standing === "new" || conversation.standing === "missing") {
+      history.replaceState(null, "", `#${conversation.sessionId}`);
+    }
+    conversation.ask(message);
+  }
+
+  async rename(sessionId: string, title: string): Promise<void> {
+    this.list.rename(await this.api.rename(sessionId, title));
+    this.#tabs?.tell({ kind: "conversations" });
+  }
+
+  async remove(sessionId: string): Promise<void> {
+    await this.api.remove(sessionId);
+    this.#removed(sessionId);
+    this.#tabs?.tell({ kind: "deleted", sessionId });
+  }
+
+  async restartAgent(): Promise<void> {
+    await this.api.reset();
+    await this.readStatus();
+    await this.conversation?.refresh();
+  }
+
+  /** Tries at once what waits for the server. */
+  tryNow(): void {
+    this.#look();
+  }
+
+  async readStatus(): Promise<void> {
+    try {
+      const status = await this.api.status(this.#ending.signal);
+      this.trouble = null;
+      this.#learnExit(status.agent_session);
+      this.status = status;
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#inTrouble(error);
+    }
+  }
+
+  /** Goes on until the server answers, or says that there is nothing for us. */
+  async #reach(): Promise<void> {
+    if (this.#reaching) return;
+    this.#reaching = true;
+    try {
+      for (;;) {
+        await this.readStatus();
+        if (this.status !== null && this.trouble === null) return this.#reached();
+        if (this.trouble !== "unreachable") return;
+        await Promise.race([pause(TRY_AGAIN, this.#ending.signal), reachable(this.#ending.signal)]);
+      }
+    } catch {
+      // The page is gone.
+    } finally {
+      this.#reaching = false;
+    }
+  }
+
+  #reached(): void {
+    this.online = true;
+    const status = this.status;
+    if (this.#services === null && status !== null) {
+      const user = status.user.email;
+      this.drafts = new Drafts(user);
+      this.#tabs = openTabs(user, (news) => this.#hear(news));
+      this.#services = {
+        api: this.api,
+        outbox: new Outbox(localStorage, user),
+        tell: (news) => this.#tabs?.tell(news),
+        listChanged: () => {
+          void this.list.refresh();
+          this.#tabs?.tell({ kind: "conversations" });
+        },
+        happened: (conversation, cell, before) => this.#happened(conversation, cell, before),
+        trouble: (error) => this.#inTrouble(error),
+      };
+      this.#route();
+    } else {
+      void this.conversation?.refresh();
+    }
+    void this.list.refresh();
+  }
+
+  /** Looks at everything anew: the reader or the connection is back. */
+  #look(): void {
+    this.online = navigator.onLine;
+    if (document.hidden) return;
+    void this.#reach();
+  }
+
+  #route(): void {
+    if (this.#services === null) return;
+    const sessionId = SESSION.exec(location.hash)?.[1];
+    if (sessionId === undefined) this.#open(uuid(), false);
+    else if (this.conversation?.sessionId !== sessionId) this.#open(sessionId, true);
+  }
+
+  #open(sessionId: string, begun: boolean): void {
+    if (this.#services === null) return;
+    const before = this.conversation;
+    if (before?.isBusy) this.#background.set(before.sessionId, before);
+    else before?.close();
+    const known = this.#background.get(sessionId);
+    this.#background.delete(sessionId);
+    this.conversation = known ?? new Conversation(this.#services, sessionId, begun);
+    if (known) void known.refresh();
+  }
+
+  #hear(news: TabNews): void {
+    switch (news.kind) {
+      case "conversations":
+        void this.list.refresh();
+        break;
+      case "deleted":
+        this.#removed(news.sessionId);
+        break;
+      case "turn":
+        void this.#opened(news.sessionId)?.learn(news.turnId);
+        void this.list.refresh();
+        break;
+      case "answered":
+        this.conversation?.answeredElsewhere(news.turnId, news.number);
+        break;
+    }
+  }
+
+  #opened(sessionId: string): Conversation | undefined {
+    return this.conversation?.sessionId === sessionId ? this.conversation : this.#background.get(sessionId);
+  }
+
+  #removed(sessionId: string): void {
+    this.list.drop(sessionId);
+    this.#background.get(sessionId)?.close();
+    this.#background.delete(sessionId);
+    if (this.conversation?.sessionId === sessionId) {
+      this.conversation.close();
+      this.conversation = null;
+      history.replaceState(null, "", location.pathname + location.search);
+      this.#open(uuid(), false);
+    }
+  }
+
+  #happened(conversation: Conversation, cell: TurnCell, before: TurnView): void {
+    const { view } = cell;
+    const url = `/paliadin#${conversation.sessionId}`;
+    const title = this.list.titleOf(conversation.sessionId) || view.message.slice(0, 80);
+    if (view.phase === "asking" && before.phase !== "asking" && view.attention) {
+      this.announcement = `${m().attentionQuestion}: ${view.attention.prompt}`;
+      void notify(m().notifyAsks, view.attention.prompt.slice(0, 200), cell.view.key, url);
+    }
+    if (before.phase !== view.phase && (view.phase === "working" || view.phase === "answering")) {
+      if (before.phase === "queued" || before.phase === "starting") void this.readStatus();
+    }
+    if (isOpen(before) && !isOpen(view)) {
+      this.announcement =
+        view.phase === "done" ? m().done : (m().errors[view.error?.code ?? "unknown"]?.[0] ?? "");
+      if (Date.now() - Date.parse(view.askedAt) >= LONG && view.phase !== "cancelled") {
+        const headline = view.phase === "done" ? m().notifyTitle : m().notifyFailed;
+        void notify(headline, title, cell.view.key, url);
+      }
+      void this.readStatus();
+      if (conversation !== this.conversation && !conversation.isBusy) {
+        conversation.close();
+        this.#background.delete(conversation.sessionId);
+      }
+    }
+  }
+
+  #learnExit(session: AgentSession | null): void {
+    const exit = session?.last_exit;
+    if (!exit) return;
+    const learnt: Exit = { ...exit, restarted: session.agent_alive };
+    this.exits = [...this.exits.filter((other) => other.at !== exit.at), learnt];
+  }
+
+  #inTrouble(error: unknown): void {
+    if (error instanceof Unreachable || (error instanceof ApiError && error.status >= 500)) {
+      this.trouble = "unreachable";
+      void this.#reach();
+    } else if (error instanceof ApiError && error.status === 401) {
+      this.trouble = "signed-out";
+    } else if (error instanceof ApiError && error.status === 404 && this.status === null) {
+      this.trouble = "not-allowed";
+    }
+  }
+}

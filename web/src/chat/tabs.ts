@@ -1,0 +1,24 @@
+/** What one tab tells the others of the same browser, so that they stay in step. */
+
+export type TabNews =
+  /** A turn was accepted, cancelled or ended in this conversation. */
+  | { kind: "turn"; sessionId: string; turnId: string }
+  /** The list of conversations changed. */
+  | { kind: "conversations" }
+  /** A conversation was deleted. */
+  | { kind: "deleted"; sessionId: string }
+  /** Somebody answered what the agent asked. */
+  | { kind: "answered"; turnId: string; number: number };
+
+export interface Tabs {
+  tell(news: TabNews): void;
+  close(): void;
+}
+
+/** Tabs of one browser that belong to the same user; another user who signs in there is none of our business. */
+export function openTabs(user: string, hear: (news: TabNews) => void): Tabs {
+  if (typeof BroadcastChannel === "undefined") return { tell: () => {}, close: () => {} };
+  const channel = new BroadcastChannel(`paliadin.chat:${user}`);
+  channel.onmessage = (event: MessageEvent<TabNews>) => hear(event.data);
+  return { tell: (news) => channel.postMessage(news), close: () => channel.close() };
+}

@@ -1,0 +1,33 @@
+/** Moments and durations as people say them. */
+
+import { language } from "../lib/i18n/index.svelte";
+
+/** `14:03`; with the day where it is another one than today. */
+export function clock(moment: string, now = new Date()): string {
+  const date = new Date(moment);
+  const today = date.toDateString() === now.toDateString();
+  const options: Intl.DateTimeFormatOptions = today
+    ? { timeStyle: "short" }
+    : { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(language(), options).format(date);
+}
+
+/** `0.4 s`, `12 s`, `3 min 5 s`. */
+export function duration(ms: number): string {
+  const number = (value: number, digits = 0) =>
+    new Intl.NumberFormat(language(), { maximumFractionDigits: digits }).format(value);
+  if (ms < 10_000) return `${number(ms / 1000, 1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${number(seconds)} s`;
+  const rest = seconds % 60;
+  return `${number(Math.floor(seconds / 60))} min${rest ? ` ${number(rest)} s` : ""}`;
+}
+
+/** How long ago a day was, in the steps of the list of conversations. */
+export function age(moment: string, now = new Date()): "today" | "yesterday" | "lastWeek" | "older" {
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime();
+  const days = Math.ceil((midnight - Date.parse(moment)) / 86_400_000);
+  if (days <= 0) return "today";
+  if (days === 1) return "yesterday";
+  return days <= 7 ? "lastWeek" : "older";
+}

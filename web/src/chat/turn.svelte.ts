@@ -1,0 +1,19 @@
+/** One turn on the page: a cell of its own, so that an event draws this turn again and no other. */
+
+import type { TurnView } from "../lib/turn";
+
+export class TurnCell {
+  view: TurnView = $state.raw() as TurnView;
+  /** The stream to the server is down just now. */
+  reconnecting = $state(false);
+  /** Why the message is still here, where it is. */
+  held: "offline" | "busy" | null = $state(null);
+  /** The answer failed, and is still looked for. */
+  lookingForLate = $state(false);
+  /** Its answer came while the page was watching: it may be typed out. */
+  watched = false;
+
+  constructor(view: TurnView) {
+    this.view = view;
+  }
+}
