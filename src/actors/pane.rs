@@ -7,7 +7,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use super::address::Address;
-use super::session::SessionMsg;
+use super::session::{AgentChange, SessionMsg};
 use crate::backend::{Agent, Backend, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
@@ -57,6 +57,8 @@ pub struct PaneState {
     waiting: Vec<oneshot::Sender<Opened>>,
     /// Asked to end while it was still starting.
     closing: Vec<oneshot::Sender<Result<(), BackendError>>>,
+    /// The incarnation that we ended ourselves.
+    ended: Option<String>,
 }
 
 impl Actor for PaneActor {
@@ -129,7 +131,7 @@ impl PaneActor {
             Err(error) => {
                 tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "no agent");
                 self.address.gauge().note(format!("no agent: {}", error.code));
-                let _ = self.session.send(SessionMsg::AgentChanged { reason: error.to_string(), alive: false });
+                let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::NotReady(error.to_string())));
             }
         }
         for reply in state.waiting.drain(..) {
@@ -148,7 +150,7 @@ impl PaneActor {
         };
         self.address.pipe(reason, move |reason| PaneMsg::Exited { place, reason });
         state.agent = Some(agent);
-        let _ = self.session.send(SessionMsg::AgentChanged { reason: "agent ready".to_owned(), alive: true });
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready));
     }
 
     fn exited(&self, state: &mut PaneState, place: &str, reason: &str) {
@@ -156,8 +158,10 @@ impl PaneActor {
             tracing::info!(session = %self.name, place, reason, "agent gone");
             self.address.gauge().note(format!("agent gone: {reason}"));
             state.agent = None;
-            let reason = format!("the agent {reason}");
-            let _ = self.session.send(SessionMsg::AgentChanged { reason, alive: false });
+            let by_us = state.ended.take().is_some_and(|ended| ended == place);
+            let reason =
+                if by_us { "the agent was ended by a reset".to_owned() } else { format!("the agent {reason}") };
+            let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ended(reason)));
         }
     }
 
@@ -182,6 +186,7 @@ impl PaneActor {
             return;
         }
         let (agent, backend, name) = (state.agent.clone(), self.backend.clone(), self.name.clone());
+        state.ended = agent.as_ref().map(|agent| agent.place().to_owned());
         tokio::spawn(async move {
             let closed = match agent {
                 Some(agent) => agent.close().await,

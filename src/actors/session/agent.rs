@@ -5,7 +5,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use super::{Child, SessionActor, SessionMsg, SessionState};
+use super::{AgentChange, Child, LastExit, SessionActor, SessionMsg, SessionState};
 use crate::actors::closing;
 use crate::actors::pane::{PaneActor, PaneMsg};
 use crate::actors::supervise::ChildSpec;
@@ -13,7 +13,7 @@ use crate::actors::turn::TurnMsg;
 use crate::actors::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::store::{AgentSession, SessionPatch, StoreError, Write};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, Timestamp, TurnId};
 
 /// What a turn is told that a reset ended.
 const RESET: &str = "the agent session was reset";
@@ -38,10 +38,22 @@ impl SessionActor {
         Ok(())
     }
 
-    pub(super) fn agent_changed(&self, state: &mut SessionState, reason: String, alive: bool) {
+    pub(super) fn agent_changed(&self, state: &mut SessionState, change: AgentChange) {
+        let alive = matches!(change, AgentChange::Ready);
         state.agent_alive = alive;
         state.agent_starts += u64::from(alive);
         let restarted = alive && state.agent_starts > 1;
+        let reason = match change {
+            AgentChange::Ready => match state.last_exit.as_ref().filter(|_| restarted) {
+                Some(exit) => format!("agent ready again; before, {}", exit.reason),
+                None => "agent ready".to_owned(),
+            },
+            AgentChange::NotReady(reason) => reason,
+            AgentChange::Ended(reason) => {
+                state.last_exit = Some(LastExit { at: Timestamp::now(), reason: reason.clone() });
+                reason
+            }
+        };
         let patch = SessionPatch {
             state: Some(if alive { "ready" } else { "ended" }.to_owned()),
             last_reason: Some(reason.clone()),

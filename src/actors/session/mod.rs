@@ -12,7 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
 pub use intake::{Question, SubmitError, Submitted};
-pub use report::Report;
+pub use report::{LastExit, Report};
 
 use super::address::Address;
 use super::pane::PaneMsg;
@@ -48,12 +48,7 @@ pub enum SessionMsg {
     /// The agent is idle again.
     Quiet,
     /// The agent started, or ended.
-    AgentChanged {
-        /// For people.
-        reason: String,
-        /// Whether it is there.
-        alive: bool,
-    },
+    AgentChanged(AgentChange),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// The reset takes longer than whoever asked for it should wait.
@@ -64,6 +59,16 @@ pub enum SessionMsg {
     Report(oneshot::Sender<Report>),
     /// The backoff of the pane's keeper is over.
     RestartPane,
+}
+
+/// What became of the agent. Texts are for people.
+pub enum AgentChange {
+    /// It takes turns.
+    Ready,
+    /// It could not be started.
+    NotReady(String),
+    /// It was there, and has ended.
+    Ended(String),
 }
 
 /// What a session is given.
@@ -99,6 +104,7 @@ pub struct SessionState {
     agent_alive: bool,
     agent_starts: u64,
     last_reason: Option<String>,
+    last_exit: Option<LastExit>,
 }
 
 struct Current {
@@ -137,6 +143,7 @@ impl Actor for SessionActor {
             agent_alive: false,
             agent_starts: 0,
             last_reason: None,
+            last_exit: None,
         };
         self.start_pane(&myself, &mut state).await?;
         Ok(state)
@@ -170,7 +177,7 @@ impl Actor for SessionActor {
                 state.draining = false;
                 self.look(state);
             }
-            SessionMsg::AgentChanged { reason, alive } => self.agent_changed(state, reason, alive),
+            SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {

@@ -3,7 +3,16 @@
 use serde::Serialize;
 
 use super::{SessionActor, SessionState};
-use crate::turn::TurnId;
+use crate::turn::{Timestamp, TurnId};
+
+/// The end of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LastExit {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// For people: `the agent exited with status 1`.
+    pub reason: String,
+}
 
 /// What a session does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +33,8 @@ pub struct Report {
     pub restarts: u64,
     /// Why the agent changed last.
     pub last_reason: Option<String>,
+    /// The agent's last end since the server started, if it ended.
+    pub last_exit: Option<LastExit>,
 }
 
 impl SessionActor {
@@ -37,6 +48,7 @@ impl SessionActor {
             queued: state.queued.clone(),
             restarts: state.agent_starts.saturating_sub(1),
             last_reason: state.last_reason.clone(),
+            last_exit: state.last_exit.clone(),
         }
     }
 
