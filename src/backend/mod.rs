@@ -92,6 +92,11 @@ pub trait Backend: Send + Sync + 'static {
     /// The agent profile that answers.
     fn profile(&self) -> &str;
 
+    /// Whether an agent here takes replies to what it asks by another way than its terminal.
+    fn can_reply(&self) -> bool {
+        false
+    }
+
     /// Starts the agent of a session and waits until it is ready. Whatever ran under this name is ended first.
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
 

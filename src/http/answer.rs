@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::store::Turn;
+use crate::store::{ConversationSummary, Turn};
 
 /// A turn.
 pub fn turn(turn: &Turn) -> Value {
     json!({
         "turn_id": turn.turn_id,
         "session_id": turn.session_id,
+        "client_turn_id": turn.client_turn_id,
         "state": turn.state,
         "user_message": turn.user_message,
         "queued_at": turn.queued_at,
@@ -24,5 +25,17 @@ pub fn turn(turn: &Turn) -> Value {
         "classifier_tag": turn.classifier_tag,
         "late": turn.late,
         "profile": turn.profile,
+    })
+}
+
+/// A conversation.
+pub fn conversation(conversation: &ConversationSummary) -> Value {
+    json!({
+        "session_id": conversation.session_id,
+        "title": conversation.title,
+        "created_at": conversation.created_at,
+        "last_turn_at": conversation.last_turn_at,
+        "last_turn_id": conversation.last_turn_id,
+        "open_turns": conversation.open_turns,
     })
 }

@@ -9,15 +9,11 @@ use serde_json::{Value, json};
 
 use super::auth::Asker;
 use super::owned::OwnedTurn;
-use super::{App, Code, Problem, answer};
+use super::{App, Code, Problem, answer, input};
 use crate::actors::sessions::{Question, SessionsMsg};
 use crate::store::Write;
 use crate::turn::{SessionId, Timestamp, UserId};
 
-/// Turns that `history` gives where nothing else is asked.
-const HISTORY: u32 = 50;
-/// Turns that it gives at most.
-const MAX_HISTORY: u32 = 200;
 /// Bytes of a page's context, as JSON.
 const MAX_CONTEXT: usize = 16 * 1024;
 /// Bytes of a `client_turn_id`, and of a `page_origin`.
@@ -73,11 +69,10 @@ pub async fn ask(
         _ => rejection.into(),
     };
     let Json(body) = body.map_err(too_large)?;
-    // Read as an object by hand: serde would take an array for a struct, too.
-    if !body.is_object() || body.get("context").is_some_and(|context| !context.is_object() && !context.is_null()) {
-        return Err(Problem::invalid("the body, and `context` in it, must be JSON objects"));
+    if body.get("context").is_some_and(|context| !context.is_object() && !context.is_null()) {
+        return Err(Problem::invalid("`context` must be a JSON object"));
     }
-    let body: Ask = serde_json::from_value(body).map_err(|error| Problem::invalid(error.to_string()))?;
+    let body: Ask = input::object(body)?;
     let question = body.into_question(user.user_id, limit)?;
     let reply = |reply| SessionsMsg::Submit(Box::new(question), reply);
     let accepted = app.sessions.ask(reply).await??;
@@ -136,6 +131,7 @@ pub async fn turn(OwnedTurn(turn): OwnedTurn) -> Json<Value> {
 pub struct HistoryQuery {
     session: Option<String>,
     limit: Option<String>,
+    before: Option<String>,
 }
 
 /// `GET /api/paliadin/history`: the turns of a conversation, oldest first. Someone else's conversation is empty.
@@ -147,9 +143,8 @@ pub async fn history(
     let Query(query) = query?;
     let Some(session) = query.session.filter(|session| !session.is_empty()) else { return Ok(Json(json!([]))) };
     let session: SessionId = session.parse().map_err(|_| Problem::invalid("`session` must be a UUID"))?;
-    let limit = query.limit.and_then(|limit| limit.parse::<u64>().ok()).filter(|limit| *limit > 0);
-    let limit = limit.map_or(HISTORY, |limit| u32::try_from(limit).unwrap_or(MAX_HISTORY).min(MAX_HISTORY));
-    let turns = app.store.history(user.user_id, session, limit).await?;
+    let (before, limit) = (input::before(query.before.as_deref())?, input::limit(query.limit.as_deref()));
+    let turns = app.store.history(user.user_id, session, before, limit).await?;
     Ok(Json(turns.iter().map(answer::turn).collect()))
 }
 
@@ -175,6 +170,8 @@ pub async fn status(State(app): State<App>, Asker(user): Asker) -> Result<Json<V
         "backend": app.backend.name(),
         "profile": app.backend.profile(),
         "demo": app.backend.profile() == "demo",
+        "can_reply": app.backend.can_reply(),
+        "max_message": app.config.turn.max_message,
         "version": env!("CARGO_PKG_VERSION"),
         "user": { "email": user.email, "role": user.role },
         "agent_session": session,

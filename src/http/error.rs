@@ -140,7 +140,7 @@ impl From<StoreError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Refused(Refusal::ForeignConversation) => Self::not_found(),
+            SubmitError::Refused(Refusal::ForeignConversation | Refusal::HiddenConversation) => Self::not_found(),
             SubmitError::Refused(Refusal::QueueFull) => {
                 let detail = "too many of your questions are waiting already";
                 let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Turn(ErrorCode::QueueFull), detail);

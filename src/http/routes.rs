@@ -1,20 +1,23 @@
 //! The route table: every path there is, and who may use it. The router is built from it, and so are tests.
 
+use std::collections::BTreeMap;
+
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Router, http::StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{App, Code, Problem, admin, auth, chat, gate, health, pages, signin, sse};
+use super::{App, Code, Problem, admin, auth, chat, conversations, gate, health, pages, signin, sse};
 
 /// Who may use a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Anyone who reaches the server.
     Public,
-    /// A known user. Handlers of a path with `{turn_id}` get an `OwnedTurn`.
+    /// A known user. Handlers of a path with `{turn_id}` get an `OwnedTurn`, of one with `{session_id}` an
+    /// `OwnedConversation`.
     User,
     /// A known user with the role `admin`; to others the route does not exist.
     Admin,
@@ -46,6 +49,9 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET,  "/api/paliadin/stream/{turn_id}",           Access::User,   || get(sse::stream)),
     route(Method::GET,  "/api/paliadin/turns/{turn_id}",            Access::User,   || get(chat::turn)),
     route(Method::GET,  "/api/paliadin/history",                    Access::User,   || get(chat::history)),
+    route(Method::GET,  "/api/paliadin/conversations",              Access::User,   || get(conversations::list)),
+    route(Method::PATCH, "/api/paliadin/conversations/{session_id}", Access::User,  || patch(conversations::rename)),
+    route(Method::DELETE, "/api/paliadin/conversations/{session_id}", Access::User, || delete(conversations::delete)),
     route(Method::POST, "/api/paliadin/reset",                      Access::User,   || post(chat::reset)),
     route(Method::GET,  "/api/paliadin/status",                     Access::User,   || get(chat::status)),
     route(Method::GET,  "/api/admin/paliadin/actors",               Access::Admin,  || get(admin::actors)),
@@ -61,16 +67,22 @@ pub fn router(app: App) -> Router {
     let enabled = app.config.server.enabled;
     let max_body = app.config.turn.max_message * ESCAPED + REST_OF_BODY;
     let routes = ROUTES.iter().filter(|route| enabled || route.path == "/healthz" || route.path == "/readyz");
-    let mut router = Router::new();
+    // The methods of a path share one guard.
+    let mut paths: BTreeMap<&str, (Access, MethodRouter<App>)> = BTreeMap::new();
     for route in routes {
+        let (_, methods) = paths.entry(route.path).or_insert_with(|| (route.access, MethodRouter::new()));
+        *methods = std::mem::take(methods).merge((route.handler)());
+    }
+    let mut router = Router::new();
+    for (path, (access, methods)) in paths {
         // Inside the guard: whether a path takes a method is told only to those for whom it exists.
-        let handler = (route.handler)().fallback(wrong_method);
-        let guarded = match route.access {
+        let handler = methods.fallback(wrong_method);
+        let guarded = match access {
             Access::Public => handler,
             Access::User => handler.layer(middleware::from_fn_with_state(app.clone(), auth::require_user)),
             Access::Admin => handler.layer(middleware::from_fn_with_state(app.clone(), auth::require_admin)),
         };
-        router = router.route(route.path, guarded);
+        router = router.route(path, guarded);
     }
     router
         .fallback(|| async { Problem::not_found() })
@@ -82,4 +94,18 @@ pub fn router(app: App) -> Router {
 
 async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "this path does not take this method")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_of_a_path_are_for_the_same_people() {
+        for route in ROUTES {
+            let same = ROUTES.iter().filter(|other| other.path == route.path);
+            assert!(same.clone().all(|other| other.access == route.access), "{}", route.path);
+            assert_eq!(same.filter(|other| other.method == route.method).count(), 1, "{}", route.path);
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub async fn stream(
         return Ok(event_stream(Body::from_stream(frames.map(Ok::<_, Infallible>))));
     }
     // It ended between the two looks, or long ago.
-    let turn = app.store.turn(turn.turn_id).await?.ok_or_else(Problem::not_found)?;
+    let turn = app.store.turn_of(turn.user_id, turn.turn_id).await?.ok_or_else(Problem::not_found)?;
     match follow::finished(&*app.store, &turn, seen, app.pace()).await? {
         Some(frames) => Ok(event_stream(Body::from(frames.concat()))),
         None => Ok(StatusCode::NO_CONTENT.into_response()),

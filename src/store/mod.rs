@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use rows::{AgentSession, ApiToken, Conversation, Role, Turn, User, WebSession};
+pub use rows::{AgentSession, ApiToken, Conversation, ConversationSummary, Role, Turn, User, WebSession};
 pub use write::{Accepted, Finish, NewTurn, Refusal, SessionPatch, Write, Written};
 
 use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
@@ -30,6 +30,17 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// Which conversations are wanted.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Listing<'a> {
+    /// Only those with this text in their title, or in a question or an answer, without regard to ASCII case.
+    pub search: Option<&'a str>,
+    /// Only those whose last turn comes before this one.
+    pub before: Option<TurnId>,
+    /// So many at most.
+    pub limit: u32,
+}
+
 /// Shared handle to whichever driver the configuration names.
 pub type SharedStore = Arc<dyn Store>;
 
@@ -46,6 +57,9 @@ pub trait Store: Send + Sync + 'static {
     /// The turn with this id.
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
 
+    /// The turn with this id as its user sees it: none where it is someone else's, or its conversation is hidden.
+    async fn turn_of(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError>;
+
     /// The queued turn of an agent session that is next in line.
     async fn next_queued(&self, agent_session: &str) -> Result<Option<Turn>, StoreError>;
 
@@ -55,17 +69,37 @@ pub trait Store: Send + Sync + 'static {
     /// Every turn in state `queued` or `running`, oldest first: what a server that starts has to look after.
     async fn open_turns(&self) -> Result<Vec<Turn>, StoreError>;
 
+    /// The turns of a conversation in state `queued` or `running`, oldest first.
+    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<TurnId>, StoreError>;
+
     /// Up to `limit` events of a turn that come after `after` in (epoch, seq) order.
     async fn events_after(&self, turn: TurnId, after: EventId, limit: u32) -> Result<Vec<Event>, StoreError>;
 
     /// Whether exactly this event is in the store.
     async fn has_event(&self, turn: TurnId, id: EventId) -> Result<bool, StoreError>;
 
-    /// The newest `limit` turns of the user's conversation, oldest first; empty for someone else's.
-    async fn history(&self, user: UserId, session: SessionId, limit: u32) -> Result<Vec<Turn>, StoreError>;
+    /// The newest `limit` turns of the user's conversation, oldest first, of those before `before` where that is given;
+    /// empty for someone else's, and for one that is hidden.
+    async fn history(
+        &self,
+        user: UserId,
+        session: SessionId,
+        before: Option<TurnId>,
+        limit: u32,
+    ) -> Result<Vec<Turn>, StoreError>;
 
     /// The conversation with this id.
     async fn conversation(&self, session: SessionId) -> Result<Option<Conversation>, StoreError>;
+
+    /// The conversation with this id as its user sees it: none where it is someone else's or hidden.
+    async fn conversation_of(
+        &self,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<Option<ConversationSummary>, StoreError>;
+
+    /// The user's conversations that are not hidden, newest last turn first.
+    async fn conversations(&self, user: UserId, listing: Listing<'_>) -> Result<Vec<ConversationSummary>, StoreError>;
 
     /// The agent session of a user and persona (`""` is the default persona).
     async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError>;

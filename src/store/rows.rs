@@ -147,6 +147,29 @@ pub struct Conversation {
     pub hidden_at: Option<Timestamp>,
 }
 
+/// A conversation as its user finds it in a listing.
+#[derive(Clone, PartialEq)]
+pub struct ConversationSummary {
+    /// Which one.
+    pub session_id: SessionId,
+    /// For people; may be empty.
+    pub title: String,
+    /// When its first turn was accepted.
+    pub created_at: Timestamp,
+    /// When its last turn was accepted.
+    pub last_turn_at: Timestamp,
+    /// Its last turn; listings are in the order of these.
+    pub last_turn_id: TurnId,
+    /// How many of its turns are not over.
+    pub open_turns: u32,
+}
+
+impl fmt::Debug for ConversationSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConversationSummary").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
+}
+
 /// A row of `paliadin_turns`: the audit record of one turn.
 #[derive(Clone, PartialEq)]
 pub struct Turn {

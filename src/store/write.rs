@@ -42,6 +42,8 @@ pub struct NewTurn {
 pub enum Refusal {
     /// The conversation is someone else's. To the asker it does not exist.
     ForeignConversation,
+    /// The conversation, or that of the turn which the same `client_turn_id` made before, was deleted by its user.
+    HiddenConversation,
     /// The user has `queue_limit` queued turns already.
     QueueFull,
 }
@@ -127,6 +129,27 @@ pub enum Write {
         /// In order.
         events: Vec<Event>,
         /// When they happened.
+        at: Timestamp,
+    },
+    /// A new title for a conversation that its user sees. Answers [`Written::Count`]: 0 where there is no such one.
+    RenameConversation {
+        /// Which one.
+        session_id: SessionId,
+        /// Whose it has to be.
+        user_id: UserId,
+        /// The title.
+        title: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Hides a conversation from its user for good; its turns stay. Answers [`Written::Count`]: 0 where there is no such
+    /// one, or it is hidden already.
+    HideConversation {
+        /// Which one.
+        session_id: SessionId,
+        /// Whose it has to be.
+        user_id: UserId,
+        /// When.
         at: Timestamp,
     },
     /// The agent session of a user and persona, made where there is none. A new one is named

@@ -8,7 +8,14 @@ use serde_json::json;
 use crate::harness::http::Request;
 use crate::harness::{Client, TestApp, Tested};
 
-const ANY_TURN: &str = "0198c0de-0000-7000-8000-000000000000";
+const ANY_ID: &str = "0198c0de-0000-7000-8000-000000000000";
+
+/// A path of the route table with an id that nobody has.
+fn filled(path: &str) -> String {
+    let path = path.replace("{turn_id}", ANY_ID).replace("{session_id}", ANY_ID);
+    assert!(!path.contains('{'), "{path} has a placeholder that this test does not know");
+    path
+}
 
 #[tokio::test]
 async fn every_route_that_is_not_public_needs_credentials() -> Tested {
@@ -17,9 +24,8 @@ async fn every_route_that_is_not_public_needs_credentials() -> Tested {
     let address = nobody.address();
     let mut checked = 0;
     for route in ROUTES.iter().filter(|route| route.access != Access::Public) {
-        let path = route.path.replace("{turn_id}", ANY_TURN);
-        assert!(!path.contains('{'), "{path} has a placeholder that this test does not know");
-        let request = || Request::new(address, route.method.as_str(), &path);
+        let path = filled(route.path);
+        let request = || Request::new(address, route.method.as_str(), &path).json("{}");
         let cookie = "paliadin_session=pal_0";
         let strangers = [
             request(),
@@ -38,19 +44,21 @@ async fn every_route_that_is_not_public_needs_credentials() -> Tested {
             assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{path}");
             assert_eq!(refused.problem().await?, "unauthenticated", "{path}");
         }
-        let mut answer = user.request(route.method.as_str(), &path).send().await?;
+        let mut answer = user.request(route.method.as_str(), &path).json("{}").send().await?;
         let known = answer.status;
         if route.access == Access::Admin {
             assert_eq!((known, answer.problem().await?.as_str()), (404, "not_found"), "{path}: there is nothing here");
             let admin = app.owner()?.request(route.method.as_str(), &path).send().await?.status;
             assert_eq!(admin, 200, "{path}");
+        } else if route.path.contains('{') {
+            assert_eq!((known, answer.problem().await?.as_str()), (404, "not_found"), "{} {path}", route.method);
         } else {
             assert!(known != 401 && known < 500, "{path}: {known}");
         }
         checked += 1;
     }
     println!("{checked} routes");
-    assert!(checked >= 8);
+    assert!(checked >= 11);
     Ok(())
 }
 
@@ -201,7 +209,7 @@ async fn where_it_is_disabled_only_health_is_left() -> Tested {
     let app = TestApp::with(&[("PALIADIN_ENABLED", "false")]).await?;
     let nobody = app.nobody();
     for route in ROUTES {
-        let path = route.path.replace("{turn_id}", ANY_TURN);
+        let path = filled(route.path);
         let mut answer = Request::new(nobody.address(), route.method.as_str(), &path).send().await?;
         if matches!(path.as_str(), "/healthz" | "/readyz") {
             assert_eq!(answer.status, 200, "{path}");

@@ -3,6 +3,7 @@
 mod access;
 mod ask;
 mod config;
+mod conversations;
 mod demo;
 mod fence;
 mod harness;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod batches;
+mod conversations;
 mod events;
 mod sessions;
 mod sqlite;
@@ -31,6 +32,11 @@ macro_rules! contract {
             batches::a_refused_write_fails_alone
             batches::a_refused_write_leaves_none_of_its_statements
             batches::an_empty_batch_is_nothing
+            conversations::they_are_listed_by_their_last_turn
+            conversations::a_search_looks_into_title_question_and_answer
+            conversations::a_title_is_its_users_to_change
+            conversations::a_hidden_one_is_gone_for_its_user_for_good
+            conversations::history_goes_back_page_by_page
             events::events_are_ordered_across_epochs
             events::an_event_is_written_once
             events::many_events_in_one_write

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod columns;
+mod conversations;
 mod error;
 mod events;
 mod open;
@@ -20,7 +21,10 @@ use tokio::sync::Mutex;
 
 pub use open::SqliteOptions;
 
-use crate::store::{AgentSession, ApiToken, Conversation, Store, StoreError, Turn, User, WebSession, Write, Written};
+use crate::store::{
+    AgentSession, ApiToken, Conversation, ConversationSummary, Listing, Store, StoreError, Turn, User, WebSession,
+    Write, Written,
+};
 use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
 use write::Writer;
 
@@ -64,6 +68,10 @@ impl Store for SqliteStore {
         read::turn(&self.readers, id).await
     }
 
+    async fn turn_of(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
+        read::turn_of(&self.readers, user, id).await
+    }
+
     async fn next_queued(&self, agent_session: &str) -> Result<Option<Turn>, StoreError> {
         read::next_queued(&self.readers, agent_session).await
     }
@@ -76,6 +84,10 @@ impl Store for SqliteStore {
         read::open_turns(&self.readers).await
     }
 
+    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<TurnId>, StoreError> {
+        conversations::open_turns(&self.readers, session).await
+    }
+
     async fn events_after(&self, turn: TurnId, after: EventId, limit: u32) -> Result<Vec<Event>, StoreError> {
         read::events_after(&self.readers, turn, after, limit).await
     }
@@ -84,12 +96,30 @@ impl Store for SqliteStore {
         read::has_event(&self.readers, turn, id).await
     }
 
-    async fn history(&self, user: UserId, session: SessionId, limit: u32) -> Result<Vec<Turn>, StoreError> {
-        read::history(&self.readers, user, session, limit).await
+    async fn history(
+        &self,
+        user: UserId,
+        session: SessionId,
+        before: Option<TurnId>,
+        limit: u32,
+    ) -> Result<Vec<Turn>, StoreError> {
+        conversations::history(&self.readers, user, session, before, limit).await
     }
 
     async fn conversation(&self, session: SessionId) -> Result<Option<Conversation>, StoreError> {
-        read::conversation(&self.readers, session).await
+        conversations::one(&self.readers, session).await
+    }
+
+    async fn conversation_of(
+        &self,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<Option<ConversationSummary>, StoreError> {
+        conversations::one_of(&self.readers, user, session).await
+    }
+
+    async fn conversations(&self, user: UserId, listing: Listing<'_>) -> Result<Vec<ConversationSummary>, StoreError> {
+        conversations::list(&self.readers, user, listing).await
     }
 
     async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError> {

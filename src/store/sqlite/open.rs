@@ -14,7 +14,10 @@ use super::error::{is_busy, store_error, unavailable};
 use crate::store::StoreError;
 
 /// Every schema change ever released: version, description, statements.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "init", include_str!("../../../migrations/sqlite/0001_init.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "init", include_str!("../../../migrations/sqlite/0001_init.sql")),
+    (2, "conversations", include_str!("../../../migrations/sqlite/0002_conversations.sql")),
+];
 
 /// Rows that a query may run ahead of its reader. A replay is some thousand rows, and each hand-over wakes a thread.
 const ROW_BUFFER: usize = 512;

@@ -7,11 +7,17 @@ use super::columns::{agent_session_columns, token_columns, turn_columns, user_co
 use super::error::store_error;
 use super::rows::{self, Fields};
 use super::statement::Bound;
-use crate::store::{AgentSession, ApiToken, Conversation, StoreError, Turn, User, WebSession};
-use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
+use crate::store::{AgentSession, ApiToken, StoreError, Turn, User, WebSession};
+use crate::turn::{Event, EventId, TurnId, UserId};
 
 const PING: &str = "SELECT 1 FROM _sqlx_migrations LIMIT 1";
 pub(super) const TURN: &str = concat!("SELECT ", turn_columns!(), " FROM paliadin_turns WHERE turn_id = ?1");
+const TURN_OF: &str = concat!(
+    "SELECT ",
+    turn_columns!(),
+    " FROM paliadin_turns WHERE turn_id = ?1 AND user_id = ?2 AND EXISTS (SELECT 1 FROM conversations c \
+     WHERE c.session_id = paliadin_turns.session_id AND c.hidden_at IS NULL)"
+);
 const NEXT_QUEUED: &str = concat!(
     "SELECT ",
     turn_columns!(),
@@ -25,13 +31,6 @@ const OPEN_TURNS: &str =
 const EVENTS_AFTER: &str = "SELECT epoch, seq, kind, data FROM turn_events \
      WHERE turn_id = ?1 AND (epoch, seq) > (?2, ?3) ORDER BY epoch, seq LIMIT ?4";
 const HAS_EVENT: &str = "SELECT 1 FROM turn_events WHERE turn_id = ?1 AND epoch = ?2 AND seq = ?3";
-const HISTORY: &str = concat!(
-    "SELECT ",
-    turn_columns!(),
-    " FROM paliadin_turns WHERE session_id = ?2 AND EXISTS (SELECT 1 FROM conversations \
-     WHERE session_id = ?2 AND user_id = ?1 AND hidden_at IS NULL) ORDER BY turn_id DESC LIMIT ?3"
-);
-const CONVERSATION: &str = "SELECT session_id, user_id, title, hidden_at FROM conversations WHERE session_id = ?1";
 pub(super) const AGENT_SESSION: &str =
     concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions WHERE user_id = ?1 AND persona = ?2");
 const AGENT_SESSIONS: &str = concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions ORDER BY name");
@@ -43,7 +42,7 @@ const TOKENS: &str =
 const TOKEN_BY_HASH: &str = concat!("SELECT ", token_columns!(), " FROM api_tokens WHERE hash = ?1");
 const WEB_SESSION: &str = "SELECT hash, user_id, expires_at, last_seen_at FROM web_sessions WHERE hash = ?1";
 
-async fn many<T>(
+pub(super) async fn many<T>(
     pool: &SqlitePool,
     bound: Bound<'_>,
     decode: fn(&SqliteRow) -> Result<T, StoreError>,
@@ -51,7 +50,7 @@ async fn many<T>(
     bound.fetch_all(pool).await.map_err(store_error)?.iter().map(decode).collect()
 }
 
-async fn one<T>(
+pub(super) async fn one<T>(
     pool: &SqlitePool,
     bound: Bound<'_>,
     decode: fn(&SqliteRow) -> Result<T, StoreError>,
@@ -59,7 +58,7 @@ async fn one<T>(
     bound.fetch_optional(pool).await.map_err(store_error)?.as_ref().map(decode).transpose()
 }
 
-fn turn_id(row: &SqliteRow) -> Result<TurnId, StoreError> {
+pub(super) fn turn_id(row: &SqliteRow) -> Result<TurnId, StoreError> {
     Fields(row).parsed("turn_id")
 }
 
@@ -70,6 +69,10 @@ pub(super) async fn ping(pool: &SqlitePool) -> Result<(), StoreError> {
 
 pub(super) async fn turn(pool: &SqlitePool, id: TurnId) -> Result<Option<Turn>, StoreError> {
     one(pool, query(TURN).bind(id.to_string()), rows::turn).await
+}
+
+pub(super) async fn turn_of(pool: &SqlitePool, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
+    one(pool, query(TURN_OF).bind(id.to_string()).bind(user.to_string()), rows::turn).await
 }
 
 pub(super) async fn next_queued(pool: &SqlitePool, agent_session: &str) -> Result<Option<Turn>, StoreError> {
@@ -97,22 +100,6 @@ pub(super) async fn events_after(
 pub(super) async fn has_event(pool: &SqlitePool, turn: TurnId, id: EventId) -> Result<bool, StoreError> {
     let bound = query(HAS_EVENT).bind(turn.to_string()).bind(id.epoch).bind(id.seq);
     Ok(bound.fetch_optional(pool).await.map_err(store_error)?.is_some())
-}
-
-pub(super) async fn history(
-    pool: &SqlitePool,
-    user: UserId,
-    session: SessionId,
-    limit: u32,
-) -> Result<Vec<Turn>, StoreError> {
-    let bound = query(HISTORY).bind(user.to_string()).bind(session.to_string()).bind(limit);
-    let mut newest_first = many(pool, bound, rows::turn).await?;
-    newest_first.reverse();
-    Ok(newest_first)
-}
-
-pub(super) async fn conversation(pool: &SqlitePool, session: SessionId) -> Result<Option<Conversation>, StoreError> {
-    one(pool, query(CONVERSATION).bind(session.to_string()), rows::conversation).await
 }
 
 pub(super) async fn agent_session(
@@ -153,8 +140,10 @@ pub(super) async fn web_session(pool: &SqlitePool, hash: &str) -> Result<Option<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sqlx::{AssertSqlSafe, Row};
+
+    use super::super::conversations;
+    use super::*;
 
     /// Every read by key or range must be a search of an index; only listings of small tables may scan.
     #[tokio::test]
@@ -163,12 +152,11 @@ mod tests {
         let store = super::super::SqliteStore::open(&directory.path().join("db")).await.unwrap();
         let searches = [
             TURN,
+            TURN_OF,
             NEXT_QUEUED,
             QUEUED,
             EVENTS_AFTER,
             HAS_EVENT,
-            HISTORY,
-            CONVERSATION,
             AGENT_SESSION,
             USER,
             USER_BY_EMAIL,
@@ -176,14 +164,18 @@ mod tests {
             TOKEN_BY_HASH,
             WEB_SESSION,
         ];
-        for sql in searches.into_iter().chain(super::super::turns::INDEXED) {
+        let searches = searches.into_iter().chain(super::super::turns::INDEXED).chain(conversations::INDEXED);
+        let sorted = conversations::SORTED.into_iter().map(|sql| (sql, true));
+        for (sql, may_sort) in searches.map(|sql| (sql, false)).chain(sorted) {
             let plan =
                 query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&store.readers).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
             assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{sql}\n{plan:#?}");
             for step in &plan {
-                let costly = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW" || step.contains("TEMP B-TREE");
-                assert!(!costly, "{sql}\n{plan:#?}");
+                // `chosen` is what a search has found.
+                let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW" && step != "SCAN chosen";
+                let sorts = step.contains("TEMP B-TREE") && !may_sort;
+                assert!(!scans && !sorts, "{sql}\n{plan:#?}");
             }
         }
         let plan = query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {OPEN_TURNS}"))).fetch_all(&store.readers).await;

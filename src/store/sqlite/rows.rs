@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 
 use super::error::store_error;
-use crate::store::{AgentSession, ApiToken, Conversation, StoreError, Turn, User, WebSession};
+use crate::store::{AgentSession, ApiToken, Conversation, ConversationSummary, StoreError, Turn, User, WebSession};
 use crate::turn::{Event, EventId, Timestamp};
 
 /// Reads columns by name.
@@ -114,6 +114,18 @@ pub(super) fn conversation(row: &SqliteRow) -> Result<Conversation, StoreError> 
         user_id: row.parsed("user_id")?,
         title: row.get("title")?,
         hidden_at: row.time_if_any("hidden_at")?,
+    })
+}
+
+pub(super) fn conversation_summary(row: &SqliteRow) -> Result<ConversationSummary, StoreError> {
+    let row = Fields(row);
+    Ok(ConversationSummary {
+        session_id: row.parsed("session_id")?,
+        title: row.get("title")?,
+        created_at: row.time("created_at")?,
+        last_turn_at: row.time("last_turn_at")?,
+        last_turn_id: row.parsed("last_turn_id")?,
+        open_turns: row.get("open_turns")?,
     })
 }
 

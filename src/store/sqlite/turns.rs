@@ -18,6 +18,8 @@ const TITLE_CHARS: usize = 80;
 /// All that decides about a new turn, in one statement.
 const STANDING: &str = "SELECT \
      (SELECT turn_id FROM paliadin_turns WHERE user_id = ?1 AND client_turn_id = ?2) AS earlier, \
+     (SELECT c.hidden_at FROM paliadin_turns t JOIN conversations c ON c.session_id = t.session_id \
+      WHERE t.user_id = ?1 AND t.client_turn_id = ?2) IS NOT NULL AS earlier_hidden, \
      (SELECT user_id FROM conversations WHERE session_id = ?3) AS owner, \
      (SELECT hidden_at FROM conversations WHERE session_id = ?3) IS NOT NULL AS hidden, \
      (SELECT count(*) FROM paliadin_turns WHERE user_id = ?1 AND state = 'queued') AS queued, \
@@ -29,8 +31,6 @@ const AHEAD: &str = "SELECT count(*) AS ahead FROM paliadin_turns \
 
 const INSERT_CONVERSATION: &str =
     "INSERT INTO conversations (session_id, user_id, title, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)";
-
-const SHOW_CONVERSATION: &str = "UPDATE conversations SET hidden_at = NULL, updated_at = ?2 WHERE session_id = ?1";
 
 const INSERT_TURN: &str = "INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, client_turn_id, \
      backend, persona, profile, user_message, page_origin, context, queued_at, created_at, updated_at, state) \
@@ -63,6 +63,7 @@ pub(super) const INDEXED: [&str; 5] = [STANDING, AHEAD, CLAIM, START, FINISH];
 /// What [`STANDING`] tells.
 struct Standing {
     earlier: Option<TurnId>,
+    earlier_hidden: bool,
     owner: Option<String>,
     hidden: bool,
     queued: i64,
@@ -73,6 +74,7 @@ fn standing(row: &SqliteRow) -> Result<Standing, StoreError> {
     let fields = Fields(row);
     Ok(Standing {
         earlier: fields.parsed_if_any("earlier")?,
+        earlier_hidden: fields.get("earlier_hidden")?,
         owner: fields.get("owner")?,
         hidden: fields.get("hidden")?,
         queued: fields.get("queued")?,
@@ -95,10 +97,16 @@ pub(super) async fn accept(connection: &mut SqliteConnection, new: &NewTurn) -> 
     let bound = bound.bind(&new.agent_session).bind(&turn_id);
     let standing = returning(connection, bound, standing).await?.ok_or_else(|| missing("the standing"))?;
     if let Some(earlier) = standing.earlier {
+        if standing.earlier_hidden {
+            return Ok(Written::Refused(Refusal::HiddenConversation));
+        }
         return accepted_before(connection, earlier).await;
     }
     if standing.owner.as_ref().is_some_and(|owner| *owner != user_id) {
         return Ok(Written::Refused(Refusal::ForeignConversation));
+    }
+    if standing.hidden {
+        return Ok(Written::Refused(Refusal::HiddenConversation));
     }
     if standing.queued >= i64::from(new.queue_limit) {
         return Ok(Written::Refused(Refusal::QueueFull));
@@ -108,8 +116,6 @@ pub(super) async fn accept(connection: &mut SqliteConnection, new: &NewTurn) -> 
         let title: String = new.user_message.lines().next().unwrap_or_default().chars().take(TITLE_CHARS).collect();
         let bound = query(INSERT_CONVERSATION).bind(&session_id).bind(&user_id).bind(title).bind(at);
         execute(connection, bound).await?;
-    } else if standing.hidden {
-        execute(connection, query(SHOW_CONVERSATION).bind(&session_id).bind(at)).await?;
     }
     let bound = query(INSERT_TURN).bind(&turn_id).bind(&user_id).bind(&session_id).bind(&new.agent_session);
     let bound = bound.bind(new.client_turn_id.as_deref()).bind(&new.backend).bind(&new.persona).bind(&new.profile);

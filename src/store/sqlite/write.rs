@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection, query};
 
 use super::error::unavailable;
-use super::{SqliteOptions, accounts, events, open, sessions, turns};
+use super::{SqliteOptions, accounts, conversations, events, open, sessions, turns};
 use crate::store::{StoreError, Write, Written};
 
 type Results = Vec<Result<Written, StoreError>>;
@@ -124,6 +124,12 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Writt
         Write::StartTurn { turn_id, epoch, at } => turns::start(connection, *turn_id, *epoch, *at).await,
         Write::FinishTurn(finish) => turns::finish(connection, finish).await,
         Write::AppendEvents { turn_id, events, at } => events::append(connection, *turn_id, events, *at).await,
+        Write::RenameConversation { session_id, user_id, title, at } => {
+            conversations::rename(connection, *session_id, *user_id, title, *at).await
+        }
+        Write::HideConversation { session_id, user_id, at } => {
+            conversations::hide(connection, *session_id, *user_id, *at).await
+        }
         Write::OpenAgentSession { prefix, user_id, persona, backend } => {
             sessions::open(connection, prefix, *user_id, persona, backend).await
         }

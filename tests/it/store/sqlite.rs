@@ -202,24 +202,6 @@ async fn a_caller_may_go_away() {
 }
 
 #[tokio::test]
-async fn a_question_brings_a_hidden_conversation_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("db");
-    let store = SqliteStore::open(&path).await.unwrap();
-    let first = accept(&store, question(new_user(&store).await)).await.turn;
-    let mut connection = raw(&path).await;
-    execute(&mut connection, "UPDATE conversations SET hidden_at = 1").await;
-    assert!(store.history(first.user_id, first.session_id, 9).await.unwrap().is_empty());
-    let next = NewTurn { session_id: first.session_id, ..question(first.user_id) };
-    let second = accept(&store, next).await.turn;
-    assert_eq!(store.conversation(first.session_id).await.unwrap().unwrap().hidden_at, None);
-    let history = store.history(first.user_id, first.session_id, 9).await.unwrap();
-    assert!(history == [first, second]);
-    connection.close().await.unwrap();
-    store.close().await;
-}
-
-#[tokio::test]
 async fn a_row_that_cannot_be_read_harms_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("db");

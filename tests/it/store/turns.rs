@@ -231,12 +231,12 @@ pub async fn history_is_the_newest_oldest_first(store: &dyn Store) {
         cancel(store, ids[ids.len() - 1], 0).await.unwrap();
     }
     let history = async |user: UserId, limit| -> Vec<TurnId> {
-        store.history(user, session_id, limit).await.unwrap().iter().map(|turn| turn.turn_id).collect()
+        store.history(user, session_id, None, limit).await.unwrap().iter().map(|turn| turn.turn_id).collect()
     };
     assert_eq!(history(user, 3).await, ids[2..]);
     assert_eq!(history(user, 200).await, ids);
     assert!(history(new_user(store).await, 200).await.is_empty());
-    assert!(store.history(user, SessionId::fresh(), 9).await.unwrap().is_empty());
+    assert!(store.history(user, SessionId::fresh(), None, 9).await.unwrap().is_empty());
 }
 
 pub async fn any_text_round_trips(store: &dyn Store) {

@@ -1,0 +1,101 @@
+//! Conversations: listed, renamed, deleted.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::auth::Asker;
+use super::owned::OwnedConversation;
+use super::{App, Problem, answer, input};
+use crate::store::{Listing, Write, Written};
+use crate::turn::{SessionId, Timestamp};
+
+/// Bytes of what is searched for.
+const MAX_SEARCH: usize = 200;
+/// Characters of a title.
+const MAX_TITLE: usize = 200;
+
+/// The query of `GET /api/paliadin/conversations`.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    search: Option<String>,
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+/// `GET /api/paliadin/conversations`: one's own, newest activity first.
+pub async fn list(
+    State(app): State<App>,
+    Asker(user): Asker,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query?;
+    let search = query.search.as_deref().filter(|search| !search.is_empty());
+    if search.is_some_and(|search| search.len() > MAX_SEARCH) {
+        return Err(Problem::invalid(format!("`search` may have at most {MAX_SEARCH} bytes")));
+    }
+    let before = input::before(query.before.as_deref())?;
+    let listing = Listing { search, before, limit: input::limit(query.limit.as_deref()) };
+    let conversations = app.store.conversations(user.user_id, listing).await?;
+    Ok(Json(conversations.iter().map(answer::conversation).collect()))
+}
+
+/// The body of `PATCH /api/paliadin/conversations/{session_id}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    title: String,
+}
+
+/// `PATCH /api/paliadin/conversations/{session_id}`: gives it another title.
+pub async fn rename(
+    State(app): State<App>,
+    Asker(user): Asker,
+    OwnedConversation(conversation): OwnedConversation,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Json(body) = body?;
+    let Rename { title } = input::object(body)?;
+    let title = title.trim().to_owned();
+    if title.is_empty() || title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
+        let detail = format!("`title` must have 1 to {MAX_TITLE} characters, and no control characters");
+        return Err(Problem::invalid(detail));
+    }
+    let (session_id, user_id) = (conversation.session_id, user.user_id);
+    let rename = Write::RenameConversation { session_id, user_id, title, at: Timestamp::now() };
+    if app.recorder.write(rename).await? == Written::Count(0) {
+        return Err(Problem::not_found());
+    }
+    audit(&app, user.email, "conversation.rename", session_id);
+    // As it is by now, with whatever else happened to it.
+    let conversation = app.store.conversation_of(user_id, session_id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(answer::conversation(&conversation)))
+}
+
+/// `DELETE /api/paliadin/conversations/{session_id}`: its user does not see it any more. The rows stay for the audit.
+pub async fn delete(
+    State(app): State<App>,
+    Asker(user): Asker,
+    OwnedConversation(conversation): OwnedConversation,
+) -> Result<StatusCode, Problem> {
+    let (session_id, user_id) = (conversation.session_id, user.user_id);
+    let hide = Write::HideConversation { session_id, user_id, at: Timestamp::now() };
+    if app.recorder.write(hide).await? == Written::Count(0) {
+        return Err(Problem::not_found());
+    }
+    audit(&app, user.email, "conversation.delete", session_id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn audit(app: &App, actor: String, action: &str, session_id: SessionId) {
+    app.recorder.later(Write::Audit {
+        actor,
+        action: action.to_owned(),
+        target: session_id.to_string(),
+        detail: json!({}),
+        at: Timestamp::now(),
+    });
+}
