@@ -1,0 +1,182 @@
+import type { Token } from "marked";
+
+import { lineEnd, OpenFence } from "./fence";
+import { mend } from "./mend";
+import { lex, render, renderRaw } from "./render";
+import type { LinkDefinitions } from "./render";
+import { sanitise } from "./sanitise";
+
+/** A top-level block of an answer. */
+export interface Block {
+  /** Sanitised. */
+  html: string;
+}
+
+/** The whole text at once. */
+export function renderMarkdown(text: string): readonly Block[] {
+  return renderWhole(normalise(text)).map((html) => ({ html }));
+}
+
+/**
+ * Markdown that is still being written. Blocks that can no longer change are kept as they are; only what follows them
+ * is lexed and rendered again.
+ */
+export class MarkdownStream {
+  private text = "";
+  /** Blocks that nothing that may follow can change, except link definitions. */
+  private closed: Block[] = [];
+  /** Up to where the text is in `closed`. */
+  private position = 0;
+  /** Definitions in the closed text. */
+  private links: LinkDefinitions = {};
+  /** The fence that opens at `position`, if one does. */
+  private fence: OpenFence | null = null;
+  /** What was given out last. */
+  private shown: readonly Block[] = [];
+
+  /**
+   * The text so far (not a delta). Cheap when it only grew: closed blocks are kept as the same objects, only the open
+   * tail is lexed and rendered again. A text that is another one altogether (`resync`) is rendered anew. When the text
+   * is complete, late link definitions reach earlier blocks, too. Blocks whose HTML is the same stay the same objects.
+   */
+  update(text: string, options: { complete: boolean }): readonly Block[] {
+    const source = normalise(text);
+    if (!source.startsWith(this.text)) this.restart();
+    this.text = source;
+    this.shown = options.complete ? this.keep(renderWhole(source), 0) : this.advance();
+    return this.shown;
+  }
+
+  private restart(): void {
+    this.closed = [];
+    this.position = 0;
+    this.links = {};
+    this.fence = null;
+  }
+
+  private advance(): readonly Block[] {
+    for (;;) {
+      this.fence ??= OpenFence.at(this.text, this.position);
+      if (!this.fence) break;
+      const end = this.fence.read(this.text);
+      if (end === null) return this.withTail([sanitise(this.fence.html(this.text))]);
+      this.close([sanitise(this.fence.closed())], end);
+    }
+    const tail = this.text.slice(this.position);
+    let tokens: Token[] & { links: LinkDefinitions };
+    try {
+      tokens = lex(tail, this.links);
+    } catch {
+      return this.withTail([sanitise(renderRaw(tail))]);
+    }
+    const [count, length] = closedPart(tokens, tail);
+    if (count > 0) {
+      const done = tokens.slice(0, count);
+      const htmls = done.flatMap(renderSafely);
+      for (const tag of definitionsIn(done)) {
+        const link = tokens.links[tag];
+        if (link) this.links[tag] ??= link;
+      }
+      this.close(htmls, this.position + length);
+      return this.advance();
+    }
+    return this.withTail(renderTail(tokens, tail, this.links));
+  }
+
+  /** Adds blocks to the closed ones; the text up to `position` is in them. */
+  private close(htmls: string[], position: number): void {
+    this.closed.push(...this.keep(htmls, this.closed.length));
+    this.position = position;
+    this.fence = null;
+  }
+
+  private withTail(htmls: string[]): readonly Block[] {
+    return [...this.closed, ...this.keep(htmls, this.closed.length)];
+  }
+
+  /** Blocks for HTML from place `at` on; those that were shown at the same place before are the same objects. */
+  private keep(htmls: string[], at: number): Block[] {
+    return htmls.map((html, index) => {
+      const before = this.shown[at + index];
+      return before?.html === html ? before : { html };
+    });
+  }
+}
+
+/** One kind of line break, no NUL, no half of a line break or of a character at the end. */
+function normalise(text: string): string {
+  let result = text;
+  if (result.includes("\r")) result = result.replace(/\r$/, "").replace(/\r\n?/g, "\n");
+  if (result.includes("\0")) result = result.replaceAll("\0", "\uFFFD");
+  const last = result.charCodeAt(result.length - 1);
+  return last >= 0xd800 && last <= 0xdbff ? result.slice(0, -1) : result;
+}
+
+function renderWhole(source: string): string[] {
+  try {
+    return lex(source).flatMap(renderSafely);
+  } catch {
+    // Nested deeper than any answer would be.
+    return [sanitise(renderRaw(source))];
+  }
+}
+
+/** Sanitised HTML of a block: one element, or none if the block shows nothing. */
+function renderSafely(token: Token): string[] {
+  let html: string;
+  try {
+    html = render(token);
+  } catch {
+    html = renderRaw(token.raw);
+  }
+  return html === "" ? [] : [sanitise(html)];
+}
+
+/** HTML of blocks of which the last is still being written. */
+function renderTail(tokens: Token[], tail: string, links: LinkDefinitions): string[] {
+  const last = tokens.findLastIndex((token) => token.type !== "space");
+  if (last === -1) return [];
+  const before = tokens.slice(0, last);
+  const start = before.reduce((length, token) => length + token.raw.length, 0);
+  const source = tail.slice(start);
+  const mended = mend(source);
+  if (mended === source) return tokens.flatMap(renderSafely);
+  return [...before, ...lex(mended, { ...links })].flatMap(renderSafely);
+}
+
+/**
+ * How many blocks at the beginning of the tail are closed, and how long their text is.
+ *
+ * A block is closed when a later one begins whose first line is complete, and the two are kept apart by a blank line or
+ * by a line that nothing else can be part of. Lists and indented code go on over blank lines, but which lines belong to
+ * them depends on nothing after those lines.
+ */
+function closedPart(tokens: readonly Token[], tail: string): [count: number, length: number] {
+  let found: [number, number] = [0, 0];
+  let start = 0;
+  for (const [index, token] of tokens.entries()) {
+    if (!tail.startsWith(token.raw, start)) break;
+    if (lineEnd(tail, start) === tail.length) break;
+    if (index > 0 && token.type !== "space" && beginsAnew(token, tail, start)) found = [index, start];
+    start += token.raw.length;
+  }
+  return found;
+}
+
+function beginsAnew(token: Token, tail: string, start: number): boolean {
+  if (tail.charAt(start - 1) !== "\n") return false;
+  const before = tail.slice(tail.lastIndexOf("\n", start - 2) + 1, start - 1);
+  if (/^[ \t]*$/.test(before)) return true;
+  return (
+    /^ {0,3}(?:#{1,6}[ \t]|~~~|```)/.test(token.raw) && (token.type === "heading" || token.type === "code")
+  );
+}
+
+/** The labels of the link definitions in these blocks, at any depth. */
+function definitionsIn(tokens: readonly Token[]): string[] {
+  return tokens.flatMap((token) => {
+    if (token.type === "def" && "tag" in token && typeof token.tag === "string") return [token.tag];
+    if ("items" in token && Array.isArray(token.items)) return definitionsIn(token.items as Token[]);
+    return "tokens" in token && token.tokens ? definitionsIn(token.tokens) : [];
+  });
+}
