@@ -1,3 +1,4 @@
+import { policy } from "../trusted";
 import { copyText } from "./copy";
 import { highlight } from "./highlight";
 import { ownPath } from "./links";
@@ -119,7 +120,7 @@ async function colour(pre: HTMLElement, code: HTMLElement, text: string): Promis
   const html = await highlight(text, pre.dataset["lang"] ?? "");
   if (html === null || code.textContent !== text) return;
   const coloured = document.createElement("code");
-  coloured.innerHTML = html;
+  coloured.innerHTML = policy.createHTML(html);
   // Colours only: if a character were different, the plain code stays.
   if (coloured.textContent === text) code.replaceChildren(...coloured.childNodes);
 }

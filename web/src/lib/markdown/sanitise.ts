@@ -1,5 +1,6 @@
-import DOMPurify from "dompurify";
+import DOMPurify, { type Config } from "dompurify";
 
+import { policy } from "../trusted";
 import { escapeText } from "./escape";
 
 /** The attributes of each element that `render.ts` makes; nothing else passes. */
@@ -50,6 +51,9 @@ const VALUES: Readonly<Record<string, RegExp>> = {
 const ATTRIBUTES = [...new Set(Object.values(ELEMENTS).flat())];
 const ADDRESSES = /^(?:https?:\/\/|mailto:)/i;
 
+/** DOMPurify's types name those of the browser, which TypeScript does not have. */
+const TRUSTED_TYPES_POLICY = policy as unknown as NonNullable<Config["TRUSTED_TYPES_POLICY"]>;
+
 // Two instances: a hook belongs to its instance, and code has other rules than answers.
 const answers = DOMPurify();
 const codes = DOMPurify();
@@ -83,8 +87,7 @@ if (answers.isSupported) {
  * everything pass), the mark-up is shown as text instead.
  */
 export function sanitise(html: string): string {
-  works ??=
-    answers.isSupported && purified('<p class="x">a</p><b onclick="c">b</b><i>d</i>') === "<p>a</p>bd";
+  works ??= answers.isSupported && purified('<p class="x">a</p><b lang="c">b</b><i>d</i>') === "<p>a</p>bd";
   return works ? purified(html) : escapeText(html);
 }
 
@@ -93,6 +96,7 @@ let works: boolean | undefined;
 
 function purified(html: string): string {
   return answers.sanitize(html, {
+    TRUSTED_TYPES_POLICY,
     ALLOWED_TAGS: Object.keys(ELEMENTS),
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
@@ -107,6 +111,7 @@ function purified(html: string): string {
 export function sanitiseCode(html: string): string {
   if (sanitise("<hr>") !== "<hr>") return escapeText(html);
   return codes.sanitize(html, {
+    TRUSTED_TYPES_POLICY,
     ALLOWED_TAGS: ["span"],
     ALLOWED_ATTR: ["class"],
     ALLOW_DATA_ATTR: false,
