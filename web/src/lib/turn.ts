@@ -92,6 +92,8 @@ export function fromQuestion(ask: Ask, now: Date): TurnView {
     message: ask.user_message,
     askedAt: now.toISOString(),
     phase: "sending",
+    // The server counts from its acceptance, a moment later.
+    workingSince: now.getTime(),
   };
 }
 
