@@ -125,7 +125,8 @@ export const de: Messages = {
     running: "Läuft",
   },
 
-  demo: "Hier antwortet ein Demo-Agent: kurze feste Antworten, keine KI. Für richtige Antworten Claude Code auf dem Server installieren.",
+  demo: "Hier antwortet der Demo-Agent: feste Antworten, keine KI.",
+  demoHint: "Wo Claude Code installiert ist, antwortet stattdessen Claude.",
   exited: (reason) => `Das Agentenprogramm wurde beendet (${reason}).`,
   restarted: "Es wurde neu gestartet und weiß nicht mehr, was vorher gesagt wurde.",
   willRestart: "Die nächste Frage startet es neu; es weiß dann nicht mehr, was vorher gesagt wurde.",

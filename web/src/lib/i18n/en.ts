@@ -129,7 +129,8 @@ export const en = {
   } as Record<string, string>,
 
   // Notices
-  demo: "A demo agent answers here: short canned answers, no AI. Install Claude Code on the server for the real thing.",
+  demo: "The demo agent answers here: canned answers, no AI.",
+  demoHint: "Where Claude Code is installed, it answers instead.",
   exited: (reason: string) => `The agent program ended (${reason}).`,
   restarted: "It was started again and does not remember what was said before.",
   willRestart: "The next question starts it again; it will not remember what was said before.",
