@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::{App, Problem};
+use super::{App, Problem, pages};
 use crate::secret;
 use crate::store::{Role, User};
 use crate::turn::Timestamp;
@@ -34,7 +34,7 @@ pub async fn require_user(State(app): State<App>, mut request: Request, next: Ne
             request.extensions_mut().insert(Asker(user));
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => refused(problem, &request),
     }
 }
 
@@ -46,8 +46,21 @@ pub async fn require_admin(State(app): State<App>, mut request: Request, next: N
             next.run(request).await
         }
         Ok(_) => Problem::not_found().into_response(),
-        Err(problem) => problem.into_response(),
+        Err(problem) => refused(problem, &request),
     }
+}
+
+/// A person who is not signed in is told how to, in a page; a program gets the problem.
+fn refused(problem: Problem, request: &Request) -> Response {
+    let is_stranger = problem.is_unauthenticated();
+    let response = problem.into_response();
+    if !is_stranger || !pages::wants_page(request) {
+        return response;
+    }
+    let mut page = pages::sign_in(request.headers());
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE);
+    page.headers_mut().extend(challenge.map(|value| (header::WWW_AUTHENTICATE, value.clone())));
+    page
 }
 
 /// The user whom the request's token or cookie speaks for. A token goes before a cookie: who sends one means it.

@@ -88,6 +88,11 @@ impl Problem {
         Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))), ..problem }
     }
 
+    /// Whether it is that nobody we know asks.
+    pub fn is_unauthenticated(&self) -> bool {
+        self.code == Code::Unauthenticated
+    }
+
     /// The message is over the limit.
     pub fn message_too_large(limit: usize) -> Self {
         let detail = format!("a message may have at most {limit} bytes");

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::auth::COOKIE;
-use super::{App, Code, Problem};
+use super::{App, Code, Problem, pages};
 use crate::secret;
 use crate::store::{WebSession, Write};
 use crate::turn::{Timestamp, UserId};
@@ -52,6 +52,7 @@ pub struct Link {
 pub async fn redeem(
     State(app): State<App>,
     method: Method,
+    headers: HeaderMap,
     link: Result<Query<Link>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Link { token }) = link?;
@@ -59,11 +60,13 @@ pub async fn redeem(
         // A program that only looks shall not use the link up.
         return Err(Problem::invalid("a sign-in link is opened with GET"));
     }
-    let used_up = || {
+    let Some(user_id) = app.links.redeem(&token) else {
+        if pages::accepts_html(&headers) {
+            return Ok(pages::link_used_up(&headers));
+        }
         let detail = "this sign-in link was used already or is too old; restart the server for a new one";
-        Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail)
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail));
     };
-    let user_id = app.links.redeem(&token).ok_or_else(used_up)?;
     let no_random =
         |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random numbers");
     let value = secret::generate("").map_err(no_random)?;

@@ -12,7 +12,7 @@ const ANY_ID: &str = "0198c0de-0000-7000-8000-000000000000";
 
 /// A path of the route table with an id that nobody has.
 fn filled(path: &str) -> String {
-    let path = path.replace("{turn_id}", ANY_ID).replace("{session_id}", ANY_ID);
+    let path = path.replace("{turn_id}", ANY_ID).replace("{session_id}", ANY_ID).replace("{*file}", "nothing.js");
     assert!(!path.contains('{'), "{path} has a placeholder that this test does not know");
     path
 }
@@ -133,8 +133,15 @@ async fn every_answer_has_the_headers_that_protect_pages() -> Tested {
         let answer = user.get(path).await?;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
-        assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'self'")));
+        assert_eq!(answer.header("cross-origin-opener-policy"), Some("same-origin"), "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        for part in ["default-src 'none'; ", "base-uri 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        let is_page = path == "/paliadin";
+        assert!(is_page || answer.header("cache-control") == Some("no-store"), "{path}");
+        assert_eq!(answer.header("permissions-policy").is_some(), is_page, "{path}");
     }
     assert_eq!(user.get("/nowhere").await?.problem().await?, "not_found");
     let mut wrong = user.request("DELETE", "/api/paliadin/turn").send().await?;

@@ -9,6 +9,7 @@ mod fence;
 mod harness;
 mod hook;
 mod messages;
+mod pages;
 mod robustness;
 mod spool;
 mod store;
