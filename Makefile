@@ -3,9 +3,17 @@
 # Two at a time: some dependencies compile large C sources, and small machines run out of memory first.
 export CARGO_BUILD_JOBS ?= 2
 
+# What the chat page is made of; directories too, so that a file that was removed counts.
+PAGE_SOURCES := $(shell find web/src web/public ! -name '*.test.ts') web/chat.html \
+    $(wildcard web/*.config.js web/*.config.ts web/vite.plugins.ts web/tsconfig.json)
+PAGE := web/dist/chat.html
+PACKAGES := web/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bootstrap run test bench fmt lint
+# A page that was built by half counts as not built.
+.DELETE_ON_ERROR:
+.PHONY: help bootstrap run dev web test bench fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -13,19 +21,40 @@ help: ## this list
 bootstrap: ## install what is missing (Debian packages)
 	@scripts/bootstrap
 
-run: ## build and start the product; ARGS="…" goes to `paliadin serve`
-	@scripts/bootstrap run
+run: bootstrap-run web ## build and start the product; ARGS="…" goes to `paliadin serve`
 	cargo run -- serve $(ARGS)
 
-lint: ## formatting and lints
+dev: bootstrap-run $(PACKAGES) ## start the product, and the chat page with hot reload beside it
+	@scripts/dev $(ARGS)
+
+web: $(PAGE) ## build the chat page into web/dist, if it changed; cargo puts it into the program
+
+lint: $(PACKAGES) ## formatting and lints
 	cargo fmt --check
 	cargo clippy --all-targets --features faults -- -D warnings
+	cd web && npm run --silent check
 
-test: bootstrap lint ## every check and every test
+# cargo's tests come late, so that their summary is in sight; the browser tests use the program that they built.
+test: bootstrap lint web ## every check and every test
+	cd web && npm test --silent
 	cargo test --features faults --lib --tests
+	cd web && npm run --silent --if-present e2e
 
 bench: bootstrap ## floors and the rows measured against them, into target/bench.md; ARGS=--floors-only
 	cargo bench --bench engine -- $(ARGS)
 
-fmt: ## format the code
+fmt: $(PACKAGES) ## format the code
 	cargo fmt
+	cd web && npm run --silent format
+
+.PHONY: bootstrap-run
+bootstrap-run:
+	@scripts/bootstrap run
+
+# npm writes this file when it is done.
+$(PACKAGES): web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+$(PAGE): $(PACKAGES) $(PAGE_SOURCES)
+	cd web && npm run --silent build
