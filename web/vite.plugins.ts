@@ -24,8 +24,7 @@ export function finishBundle(): Plugin {
     configResolved(config) {
       folder = join(config.root, config.build.outDir);
     },
-    async closeBundle(error?: Error) {
-      if (error) return;
+    async writeBundle() {
       await nameBuild(folder);
       for (const file of await filesOf(folder)) {
         const plain = await readFile(file);
