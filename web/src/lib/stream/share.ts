@@ -68,6 +68,8 @@ class Seat {
   #isHolder = false;
   #link: Link | null = null;
   #catchUp: { abort(): void } | null = null;
+  /** Where the holder was when it was heard last; `undefined` where it is not to be heard. */
+  #holderAt: string | null | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #channel: ReturnType<Shared["channel"]> | null = null;
   readonly #timing: Timing;
@@ -226,6 +228,15 @@ class Seat {
     if (isFinal(event)) this.#isOver = true;
     if (this.#isHolder) this.#say({ kind: "event", before, event });
     this.options.onEvent(event);
+    if (
+      this.#catchUp &&
+      !this.#isOver &&
+      this.#holderAt !== undefined &&
+      compareIds(this.#cursor, this.#holderAt) >= 0
+    ) {
+      // In step. What the holder says from now on is heard.
+      this.#stopCatchUp();
+    }
   }
 
   #show(link: Link): void {
@@ -247,6 +258,7 @@ class Seat {
     }
     if (message.kind === "hello") return;
     this.#expect(this.#timing.silenceMs);
+    this.#holderAt = message.kind === "here" ? message.cursor : (message.event.id ?? message.before);
     if (message.kind === "here") {
       if (compareIds(message.cursor, this.#cursor) > 0) return this.#fallBehind();
       this.#stopCatchUp();
@@ -269,7 +281,10 @@ class Seat {
   /** The holder has to be heard within `ms` milliseconds. */
   #expect(ms: number): void {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#fallBehind(), ms);
+    this.#silence = setTimeout(() => {
+      this.#holderAt = undefined;
+      this.#fallBehind();
+    }, ms);
   }
 
   /** Gets what is missing over HTTP, until a broadcast shows that nothing is. */
