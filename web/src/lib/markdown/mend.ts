@@ -20,9 +20,9 @@ export function mend(tail: string): string {
   const line = tail.slice(start);
   const markers = CONTAINERS.exec(line)?.[0] ?? "";
   if (line !== "" && (NOTHING_YET.test(line.slice(markers.length)) || BOX.test(line.trimStart()))) {
-    const kept = tail.slice(0, start + markers.length).trimEnd();
-    // A marker needs its line's end, or it would be the text of the line before.
-    return hasMarker(markers) ? kept : mend(kept);
+    // The marker of an item stays: it is what ends the item before.
+    const isItem = /[-*+.)][ \t]*$/.test(markers);
+    return isItem ? tail.slice(0, start + markers.length).trimEnd() : mend(tail.slice(0, start));
   }
   const from = lastRegion(tail);
   const region = tail.slice(from);

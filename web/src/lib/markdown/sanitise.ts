@@ -39,6 +39,7 @@ const VALUES: Readonly<Record<string, RegExp>> = {
   class: /^(?:chip|code|host|image|raw|table|task|left|center|right)$/,
   "data-chip": /^(?:ask|go)$/,
   "data-lang": /^[A-Za-z0-9+#._-]{0,32}$/,
+  "data-path": /^\/(?![/\\])[^\\]*$/,
   dir: /^auto$/,
   rel: /^noopener noreferrer nofollow$/,
   role: /^group$/,
