@@ -6,7 +6,7 @@ import type { Block } from "./blocks";
 import { PIECES, prefixes, random, REFERENCES, someDocument } from "./testing";
 
 // What is sanitised, and how, is for other tests; thousands of documents are rendered here.
-vi.mock("./sanitise", () => ({ sanitise: (html: string) => html }));
+vi.mock("./sanitise", () => ({ sanitiseEach: (htmls: string[]) => htmls }));
 
 const html = (blocks: readonly Block[]): string => blocks.map((block) => block.html).join("\n");
 

@@ -4,7 +4,7 @@ import { lineEnd, OpenFence } from "./fence";
 import { mend } from "./mend";
 import { lex, render, renderRaw } from "./render";
 import type { LinkDefinitions } from "./render";
-import { sanitise } from "./sanitise";
+import { sanitiseEach } from "./sanitise";
 
 /** A top-level block of an answer. */
 export interface Block {
@@ -14,7 +14,7 @@ export interface Block {
 
 /** The whole text at once. */
 export function renderMarkdown(text: string): readonly Block[] {
-  return renderWhole(normalise(text)).map((html) => ({ html }));
+  return sanitiseEach(renderWhole(normalise(text))).map((html) => ({ html }));
 }
 
 /**
@@ -22,6 +22,9 @@ export function renderMarkdown(text: string): readonly Block[] {
  * is lexed and rendered again.
  */
 export class MarkdownStream {
+  /** What was taken in, as it came. */
+  private taken = "";
+  /** The same with one kind of line break. */
   private text = "";
   /** Blocks that nothing that may follow can change, except link definitions. */
   private closed: Block[] = [];
@@ -33,6 +36,8 @@ export class MarkdownStream {
   private fence: OpenFence | null = null;
   /** What was given out last. */
   private shown: readonly Block[] = [];
+  /** The HTML of each block before it was sanitised. */
+  private readonly origins = new WeakMap<Block, string>();
 
   /**
    * The text so far (not a delta). Cheap when it only grew: closed blocks are kept as the same objects, only the open
@@ -40,14 +45,19 @@ export class MarkdownStream {
    * is complete, late link definitions reach earlier blocks, too. Blocks whose HTML is the same stay the same objects.
    */
   update(text: string, options: { complete: boolean }): readonly Block[] {
-    const source = normalise(text);
-    if (!source.startsWith(this.text)) this.restart();
-    this.text = source;
-    this.shown = options.complete ? this.keep(renderWhole(source), 0) : this.advance();
+    if (!text.startsWith(this.taken)) this.restart();
+    const whole = withoutHalves(text);
+    if (whole.length > this.taken.length) {
+      this.text += normalise(whole.slice(this.taken.length));
+      this.taken = whole;
+    }
+    this.shown = options.complete ? this.keep(renderWhole(normalise(text)), 0) : this.advance();
     return this.shown;
   }
 
   private restart(): void {
+    this.taken = "";
+    this.text = "";
     this.closed = [];
     this.position = 0;
     this.links = {};
@@ -59,15 +69,15 @@ export class MarkdownStream {
       this.fence ??= OpenFence.at(this.text, this.position);
       if (!this.fence) break;
       const end = this.fence.read(this.text);
-      if (end === null) return this.withTail([sanitise(this.fence.html(this.text))]);
-      this.close([sanitise(this.fence.closed())], end);
+      if (end === null) return this.withTail([this.fence.html(this.text)]);
+      this.close([this.fence.closed()], end);
     }
     const tail = this.text.slice(this.position);
     let tokens: Token[] & { links: LinkDefinitions };
     try {
       tokens = lex(tail, this.links);
     } catch {
-      return this.withTail([sanitise(renderRaw(tail))]);
+      return this.withTail([renderRaw(tail)]);
     }
     const [count, length] = closedPart(tokens, tail);
     if (count > 0) {
@@ -94,34 +104,47 @@ export class MarkdownStream {
     return [...this.closed, ...this.keep(htmls, this.closed.length)];
   }
 
-  /** Blocks for HTML from place `at` on; those that were shown at the same place before are the same objects. */
+  /** Sanitises; blocks that have the same HTML as what was shown at their place before are the same objects. */
   private keep(htmls: string[], at: number): Block[] {
-    return htmls.map((html, index) => {
-      const before = this.shown[at + index];
-      return before?.html === html ? before : { html };
+    const before = htmls.map((html, index): Block | string => {
+      const block = this.shown[at + index];
+      return block && this.origins.get(block) === html ? block : html;
+    });
+    const clean = sanitiseEach(before.filter((block) => typeof block === "string")).values();
+    return before.map((kept, index) => {
+      if (typeof kept !== "string") return kept;
+      const html = clean.next().value ?? "";
+      const shown = this.shown[at + index];
+      const block = shown?.html === html ? shown : { html };
+      this.origins.set(block, kept);
+      return block;
     });
   }
 }
 
-/** One kind of line break, no NUL, no half of a line break or of a character at the end. */
-function normalise(text: string): string {
-  let result = text;
-  if (result.includes("\r")) result = result.replace(/\r$/, "").replace(/\r\n?/g, "\n");
-  if (result.includes("\0")) result = result.replaceAll("\0", "\uFFFD");
-  const last = result.charCodeAt(result.length - 1);
-  return last >= 0xd800 && last <= 0xdbff ? result.slice(0, -1) : result;
+/** The text without the half of a line break or of a character at its end. */
+function withoutHalves(text: string): string {
+  const last = text.charCodeAt(text.length - 1);
+  return last === 0x0d || (last >= 0xd800 && last <= 0xdbff) ? text.slice(0, -1) : text;
 }
 
+/** One kind of line break, no NUL. */
+function normalise(text: string): string {
+  const breaks = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+  return breaks.includes("\0") ? breaks.replaceAll("\0", "\uFFFD") : breaks;
+}
+
+/** HTML of all blocks, not sanitised. */
 function renderWhole(source: string): string[] {
   try {
     return lex(source).flatMap(renderSafely);
   } catch {
     // Nested deeper than any answer would be.
-    return [sanitise(renderRaw(source))];
+    return [renderRaw(source)];
   }
 }
 
-/** Sanitised HTML of a block: one element, or none if the block shows nothing. */
+/** HTML of a block, not sanitised: one element, or none if the block shows nothing. */
 function renderSafely(token: Token): string[] {
   let html: string;
   try {
@@ -129,10 +152,10 @@ function renderSafely(token: Token): string[] {
   } catch {
     html = renderRaw(token.raw);
   }
-  return html === "" ? [] : [sanitise(html)];
+  return html === "" ? [] : [html];
 }
 
-/** HTML of blocks of which the last is still being written. */
+/** HTML of blocks of which the last is still being written, not sanitised. */
 function renderTail(tokens: Token[], tail: string, links: LinkDefinitions): string[] {
   const last = tokens.findLastIndex((token) => token.type !== "space");
   if (last === -1) return [];

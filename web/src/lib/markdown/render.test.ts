@@ -64,6 +64,18 @@ describe("what Markdown becomes", () => {
     expect(html("[![alt](https://b.c/d.png)](https://e.f)").match(/<a /g)).toHaveLength(1);
   });
 
+  it("does not look for marks in a paragraph that is too long for it", () => {
+    expect(html(`**a** ${"b".repeat(9_900)}`)).toContain("<strong>");
+    expect(html(`**a** <i> ${"b".repeat(10_000)}`)).toMatch(/^<p dir="auto">\*\*a\*\* &lt;i&gt; b/);
+  });
+
+  it("takes a definition up to the next blank line only", () => {
+    expect(html('[a]: https://b.c "title\n\nover" a blank line')).toContain("[a]:");
+    expect(html(`[a]: https://b.c\n${"[d]: https://e.f\n".repeat(2_000)}[a]`)).toContain(
+      'href="https://b.c/"',
+    );
+  });
+
   it("never puts a link into a link", () => {
     expect(html("[a <https://b.c> ![d](https://e.f)](https://g.h)").match(/<a /g)).toHaveLength(1);
   });

@@ -12,7 +12,7 @@ const HEADING_SHIFT = 2;
 
 /** Splits a text into top-level blocks. `known` are the link definitions of the text before it. */
 export function lex(text: string, known: LinkDefinitions = {}): Token[] & { links: LinkDefinitions } {
-  const lexer = new Lexer({ gfm: true, tokenizer: new AnswerTokenizer() });
+  const lexer = new AnswerLexer({ gfm: true, tokenizer: new AnswerTokenizer() });
   Object.assign(lexer.tokens.links, known);
   return lexer.lex(text);
 }
@@ -37,12 +37,38 @@ export function renderCode(escaped: string, info: string): string {
 /** Containers in containers beyond this are nobody's answer; the block is shown as it was written. */
 const MAX_DEPTH = 40;
 
+/** A link definition is not longer than this; further text is not looked at. In characters. */
+const MAX_DEFINITION = 4_096;
+
+/**
+ * A paragraph, cell or item longer than this is shown without emphasis and links: finding them takes marked a time that
+ * grows with the square of the length, and an answer must not be able to hold up the page. In characters.
+ */
+const MAX_INLINE = 10_000;
+
 class AnswerTokenizer extends Tokenizer {
-  /** marked lets a definition's title run over blank lines, so that any later text could change an earlier block. */
+  /**
+   * marked lets a definition's title run over blank lines, so that any later text could change an earlier block. Here it
+   * ends with its paragraph, as CommonMark has it.
+   */
   override def(source: string): Tokens.Def | undefined {
     if (!/^ {0,3}\[/.test(source)) return undefined;
-    const blank = /\n[ \t]*\n/.exec(source);
-    return super.def(blank ? source.slice(0, blank.index + blank[0].length) : source);
+    const near = source.slice(0, MAX_DEFINITION);
+    const blank = /\n[ \t]*\n/.exec(near);
+    const end = blank
+      ? blank.index + blank[0].length
+      : near === source
+        ? near.length
+        : near.lastIndexOf("\n") + 1;
+    return super.def(near.slice(0, end));
+  }
+}
+
+class AnswerLexer extends Lexer {
+  override inlineTokens(source: string, tokens: Token[] = []): Token[] {
+    if (source.length <= MAX_INLINE) return super.inlineTokens(source, tokens);
+    tokens.push({ type: "text", raw: source, text: source });
+    return tokens;
   }
 }
 

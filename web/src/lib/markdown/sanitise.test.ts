@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 
 import { lex, render } from "./render";
-import { sanitise, sanitiseCode } from "./sanitise";
+import { sanitise, sanitiseCode, sanitiseEach } from "./sanitise";
 import { PIECES, REFERENCES } from "./testing";
 
 /** The same HTML in the DOM's own spelling. */
@@ -42,6 +42,14 @@ describe("the sanitiser", () => {
     ["<a href=#x download ping=x>a</a>", "<a>a</a>"],
   ])("makes of %s what is allowed", (dirty, clean) => {
     expect(sanitise(dirty)).toBe(clean);
+  });
+
+  it("does many at once as it does each", () => {
+    const pieces = PIECES.flatMap((piece) => lex(piece).map(render)).filter((html) => html !== "");
+    expect(sanitiseEach(pieces)).toEqual(pieces.map(sanitise));
+    const odd = ["<p>a</p><p>b</p>", "text", "<script>x</script>", "<p>c"];
+    expect(sanitiseEach(odd)).toEqual(odd.map(sanitise));
+    expect(sanitiseEach([])).toEqual([]);
   });
 
   it("makes every link open elsewhere, without a trace", () => {

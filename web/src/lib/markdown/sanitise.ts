@@ -50,10 +50,29 @@ const VALUES: Readonly<Record<string, RegExp>> = {
 };
 
 const ATTRIBUTES = [...new Set(Object.values(ELEMENTS).flat())];
-const ADDRESSES = /^(?:https?:\/\/|mailto:)/i;
 
 /** DOMPurify's types name those of the browser, which TypeScript does not have. */
 const TRUSTED_TYPES_POLICY = policy as unknown as NonNullable<Config["TRUSTED_TYPES_POLICY"]>;
+
+// Each one object: DOMPurify reads its rules again when it is handed another.
+const ANSWER_RULES: Config = {
+  TRUSTED_TYPES_POLICY,
+  ALLOWED_TAGS: Object.keys(ELEMENTS),
+  ALLOWED_ATTR: ATTRIBUTES,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
+  // DOMPurify takes every attribute for an address unless it is told that it is none.
+  ADD_URI_SAFE_ATTR: ATTRIBUTES.filter((name) => name !== "href"),
+};
+const FRAGMENT_RULES = { ...ANSWER_RULES, RETURN_DOM_FRAGMENT: true } as const;
+const CODE_RULES: Config = {
+  TRUSTED_TYPES_POLICY,
+  ALLOWED_TAGS: ["span"],
+  ALLOWED_ATTR: ["class"],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+};
 
 // Two instances: a hook belongs to its instance, and code has other rules than answers.
 const answers = DOMPurify();
@@ -92,30 +111,30 @@ export function sanitise(html: string): string {
   return works ? purified(html) : escapeText(html);
 }
 
+/**
+ * Sanitises many pieces at once, each of which is one element: most of the time goes into the document that DOMPurify
+ * makes for each call.
+ */
+export function sanitiseEach(htmls: readonly string[]): string[] {
+  if (htmls.length > 1 && sanitise("<hr>") === "<hr>") {
+    const nodes = [...answers.sanitize(htmls.join(""), FRAGMENT_RULES).childNodes];
+    const elements = nodes.filter((node) => node instanceof Element);
+    if (elements.length === nodes.length && nodes.length === htmls.length) {
+      return elements.map((element) => element.outerHTML);
+    }
+  }
+  return htmls.map(sanitise);
+}
+
 /** Whether sanitising does what it should in this DOM; found out on first use. */
 let works: boolean | undefined;
 
 function purified(html: string): string {
-  return answers.sanitize(html, {
-    TRUSTED_TYPES_POLICY,
-    ALLOWED_TAGS: Object.keys(ELEMENTS),
-    ALLOWED_ATTR: ATTRIBUTES,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-    ALLOWED_URI_REGEXP: ADDRESSES,
-    // DOMPurify takes every attribute for an address unless it is told that it is none.
-    ADD_URI_SAFE_ATTR: ATTRIBUTES.filter((name) => name !== "href"),
-  });
+  return answers.sanitize(html, ANSWER_RULES);
 }
 
 /** The same for highlighted code: `span` with classes, and text. */
 export function sanitiseCode(html: string): string {
   if (sanitise("<hr>") !== "<hr>") return escapeText(html);
-  return codes.sanitize(html, {
-    TRUSTED_TYPES_POLICY,
-    ALLOWED_TAGS: ["span"],
-    ALLOWED_ATTR: ["class"],
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-  });
+  return codes.sanitize(html, CODE_RULES);
 }
