@@ -1,0 +1,43 @@
+/** Processes of a test, found by the test's directory in their arguments or environment. */
+
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** One process. */
+export interface Process {
+  pid: number;
+  arguments: string[];
+}
+
+/** Every process that has this directory in its arguments or environment. A zombie has neither. */
+export function processesOf(directory: string): Process[] {
+  const found: Process[] = [];
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const line = read(`/proc/${name}/cmdline`);
+    if (line.includes(directory) || read(`/proc/${name}/environ`).includes(directory)) {
+      found.push({ pid, arguments: line.split("\0").filter((part) => part !== "") });
+    }
+  }
+  return found;
+}
+
+/** Whether a tmux server answers on this socket. */
+export function tmuxAnswers(socket: string): boolean {
+  try {
+    execFileSync("tmux", ["-N", "-f", "/dev/null", "-S", socket, "list-sessions"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    // It ended meanwhile, or is none of ours.
+    return "";
+  }
+}
