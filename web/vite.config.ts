@@ -34,5 +34,7 @@ export default defineConfig({
     environment: "happy-dom",
     include: ["src/**/*.test.ts"],
     restoreMocks: true,
+    // A limit for what hangs: how fast things are is not for tests to say.
+    testTimeout: 60_000,
   },
 });

@@ -160,8 +160,11 @@ export class Chat {
         trouble: (error) => this.#inTrouble(error),
       };
       this.#route();
+      // Messages that another page wrote and did not get rid of.
+      for (const { session_id } of this.#services.outbox.all()) this.#openBehind(session_id);
     } else {
       void this.conversation?.refresh();
+      for (const other of this.#background.values()) void other.refresh();
     }
     void this.list.refresh();
   }
@@ -189,6 +192,11 @@ export class Chat {
     this.#background.delete(sessionId);
     this.conversation = known ?? new Conversation(this.#services, sessionId, begun);
     if (known) void known.refresh();
+  }
+
+  #openBehind(sessionId: string): void {
+    if (this.#services === null || this.#opened(sessionId)) return;
+    this.#background.set(sessionId, new Conversation(this.#services, sessionId, true));
   }
 
   #hear(news: TabNews): void {

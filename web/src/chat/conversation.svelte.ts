@@ -28,6 +28,8 @@ export class Conversation {
   readonly #services: Services;
   readonly #ending = new AbortController();
   readonly #following = new Set<string>();
+  /** `client_turn_id`s of messages that are being sent. */
+  readonly #delivering = new Set<string>();
 
   /** `begun` is false for one that nobody has asked anything in. */
   constructor(services: Services, sessionId: string, begun: boolean) {
@@ -58,10 +60,7 @@ export class Conversation {
       const rows = await this.#services.api.history(this.sessionId, { limit: PAGE }, this.#ending.signal);
       this.hasEarlier = rows.length === PAGE;
       this.#take(rows);
-      // What was written here and may never have arrived is sent again; the server knows it by its own id.
-      for (const ask of this.#services.outbox.all()) {
-        if (ask.session_id === this.sessionId && !this.#find(null, ask.client_turn_id)) this.#send(ask);
-      }
+      this.#sendWaiting();
       this.standing = this.cells.length === 0 ? "missing" : "ready";
     } catch (error) {
       if (this.#ending.signal.aborted) return;
@@ -103,6 +102,7 @@ export class Conversation {
         this.hasEarlier = true;
       }
       this.#take(rows);
+      this.#sendWaiting();
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#services.trouble(error);
     }
@@ -202,10 +202,21 @@ export class Conversation {
     for (const cell of ordered) this.#attend(cell);
   }
 
+  /** What was written here and may never have arrived is sent again; the server knows it by its own id. */
+  #sendWaiting(): void {
+    for (const ask of this.#services.outbox.all()) {
+      if (ask.session_id === this.sessionId && !this.#delivering.has(ask.client_turn_id)) this.#send(ask);
+    }
+  }
+
   #send(ask: Ask): void {
-    const cell = new TurnCell(fromQuestion(ask, new Date()));
-    this.cells = [...this.cells, cell];
-    void this.#deliver(cell, ask);
+    let cell = this.#find(null, ask.client_turn_id);
+    if (!cell) {
+      cell = new TurnCell(fromQuestion(ask, new Date()));
+      this.cells = [...this.cells, cell];
+    }
+    this.#delivering.add(ask.client_turn_id);
+    void this.#deliver(cell, ask).finally(() => this.#delivering.delete(ask.client_turn_id));
   }
 
   async #deliver(cell: TurnCell, ask: Ask): Promise<void> {
@@ -226,6 +237,13 @@ export class Conversation {
       this.#attend(cell);
     } catch (error) {
       if (this.#ending.signal.aborted || !this.cells.includes(cell)) return;
+      if (error instanceof ApiError && error.status === 401) {
+        // It goes out when somebody has signed in.
+        cell.held = "signed-out";
+        cell.view = { ...cell.view, phase: "unsent" };
+        this.#services.trouble(error);
+        return;
+      }
       // Refused for good: the question stays on the page, to be mended and sent again.
       outbox.remove(ask.client_turn_id);
       cell.held = null;

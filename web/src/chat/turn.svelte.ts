@@ -7,7 +7,7 @@ export class TurnCell {
   /** The stream to the server is down just now. */
   reconnecting = $state(false);
   /** Why the message is still here, where it is. */
-  held: "offline" | "busy" | null = $state(null);
+  held: "offline" | "busy" | "signed-out" | null = $state(null);
   /** The answer failed, and is still looked for. */
   lookingForLate = $state(false);
   /** Its answer came while the page was watching: it may be typed out. */

@@ -1,4 +1,4 @@
-/** Puts a text on the clipboard; false where the browser does not let us. */
+/** Puts a text on the clipboard; says whether it is there. Without a secure context only the old way works. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -8,17 +8,22 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-/** Pages from an insecure origin have no `navigator.clipboard`. */
 function copyBySelection(text: string): boolean {
-  const field = document.createElement("textarea");
   const focused = document.activeElement;
-  field.value = text;
-  field.style.position = "fixed";
-  field.style.opacity = "0";
-  document.body.append(field);
-  field.select();
-  const copied = document.execCommand("copy");
-  field.remove();
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.readOnly = true;
+  area.className = "copy-source";
+  area.setAttribute("aria-hidden", "true");
+  document.body.append(area);
+  area.select();
+  let copied: boolean;
+  try {
+    copied = document.execCommand("copy");
+  } catch {
+    copied = false;
+  }
+  area.remove();
   if (focused instanceof HTMLElement) focused.focus();
   return copied;
 }

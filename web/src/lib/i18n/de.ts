@@ -80,6 +80,8 @@ export const de: Messages = {
   sending: "Wird gesendet …",
   unsentOffline: "Noch nicht gesendet: keine Verbindung. Das geschieht von selbst, sobald es eine gibt.",
   unsentBusy: "Noch nicht gesendet: Der Server ist beschäftigt. Das geschieht gleich von selbst.",
+  unsentSignedOut:
+    "Noch nicht gesendet: Du bist nicht angemeldet. Das geschieht von selbst, sobald du es bist.",
   discard: "Verwerfen",
   queued: (ahead) =>
     ahead <= 0 ? "Als Nächstes an der Reihe" : `Noch ${count(ahead, "Frage", "Fragen")} davor`,

@@ -83,6 +83,7 @@ export const en = {
   sending: "Sending…",
   unsentOffline: "Not sent yet: no connection. It is sent by itself as soon as there is one.",
   unsentBusy: "Not sent yet: the server is busy. It is sent by itself in a moment.",
+  unsentSignedOut: "Not sent yet: you are not signed in. It is sent by itself when you are.",
   discard: "Discard",
   queued: (ahead: number) =>
     ahead <= 0 ? "Next in line" : `${count(ahead, "question", "questions")} before this one`,

@@ -1,5 +1,5 @@
 import { policy } from "../trusted";
-import { copyText } from "./copy";
+import { copyText } from "../copy";
 import { highlight } from "./highlight";
 import { ownPath } from "./links";
 import type { Chip } from "./links";
@@ -43,6 +43,11 @@ export function enhance(root: HTMLElement, hooks: { labels: Labels; closed: bool
     if (closed) void colour(pre, code, text);
   }
   for (const table of root.querySelectorAll(".table")) table.setAttribute("aria-label", labels.table);
+  // What a chip sends may be other words than those on it.
+  for (const chip of root.querySelectorAll<HTMLElement>("button.chip")) {
+    const means = chip.dataset["text"] ?? chip.dataset["path"] ?? "";
+    if (means !== chip.textContent) chip.title = means;
+  }
   for (const box of root.querySelectorAll("li.task input")) {
     const item = box.parentElement;
     if (item) box.setAttribute("aria-label", firstText(item));

@@ -12,14 +12,14 @@ const HEADING_SHIFT = 2;
 
 /** Splits a text into top-level blocks. `known` are the link definitions of the text before it. */
 export function lex(text: string, known: LinkDefinitions = {}): Token[] & { links: LinkDefinitions } {
-  const lexer = new AnswerLexer({ gfm: true, tokenizer: new AnswerTokenizer() });
+  const lexer = new AnswerLexer({ gfm: true, breaks: true, tokenizer: new AnswerTokenizer() });
   Object.assign(lexer.tokens.links, known);
   return lexer.lex(text);
 }
 
 /** HTML of one top-level block, not yet sanitised; empty for blocks that show nothing. */
 export function render(token: Token): string {
-  const options: MarkedOptions = { gfm: true, renderer: new AnswerRenderer() };
+  const options: MarkedOptions = { gfm: true, breaks: true, renderer: new AnswerRenderer() };
   return new Parser(options).parse([token]).trim();
 }
 
@@ -86,7 +86,9 @@ class AnswerRenderer extends Renderer {
   }
 
   override html({ text, block }: Tokens.HTML | Tokens.Tag): string {
-    return block ? renderRaw(text.replace(/\n+$/, "")) : escapeText(text);
+    if (block) return renderRaw(text.replace(/\n+$/, ""));
+    // The one tag that Markdown has no other word for: a line break in a table's cell.
+    return /^<br ?\/?>$/i.test(text) ? "<br>" : escapeText(text);
   }
 
   override heading({ tokens, depth }: Tokens.Heading): string {
