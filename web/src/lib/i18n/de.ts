@@ -129,6 +129,9 @@ export const de: Messages = {
 
   demo: "Hier antwortet der Demo-Agent: feste Antworten, keine KI.",
   demoHint: "Wo Claude Code installiert ist, antwortet stattdessen Claude.",
+  exitStatus: (status) => `Das Agentenprogramm endete mit Status ${status}.`,
+  exitSignal: (signal) => `Das Agentenprogramm wurde durch Signal ${signal} beendet.`,
+  exitReset: "Der Agent wurde auf Wunsch neu gestartet.",
   exited: (reason) => `Das Agentenprogramm wurde beendet (${reason}).`,
   restarted: "Es wurde neu gestartet und weiß nicht mehr, was vorher gesagt wurde.",
   willRestart: "Die nächste Frage startet es neu; es weiß dann nicht mehr, was vorher gesagt wurde.",

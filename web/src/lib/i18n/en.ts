@@ -132,6 +132,9 @@ export const en = {
   // Notices
   demo: "The demo agent answers here: canned answers, no AI.",
   demoHint: "Where Claude Code is installed, it answers instead.",
+  exitStatus: (status: string) => `The agent program ended with status ${status}.`,
+  exitSignal: (signal: string) => `The agent program was ended by signal ${signal}.`,
+  exitReset: "The agent was restarted on request.",
   exited: (reason: string) => `The agent program ended (${reason}).`,
   restarted: "It was started again and does not remember what was said before.",
   willRestart: "The next question starts it again; it will not remember what was said before.",
