@@ -11,6 +11,9 @@ use crate::turn::{ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, Turn
 /// Wait before an unavailable store is asked again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
+/// What is told of a turn that its user ended.
+pub const CANCELLED: &str = "the turn was cancelled by its user";
+
 /// The end of a turn, with the event that will tell it.
 pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog) -> Finish {
     let at = Timestamp::now();
@@ -26,9 +29,7 @@ pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &T
             (EventKind::End, follow::end_data(&row, streamed))
         }
         Outcome::Failed { code, message, .. } => (EventKind::Error, error_data(*code, message)),
-        Outcome::Cancelled { .. } => {
-            (EventKind::Error, error_data(ErrorCode::Cancelled, "the turn was cancelled by its user"))
-        }
+        Outcome::Cancelled { .. } => (EventKind::Error, error_data(ErrorCode::Cancelled, CANCELLED)),
     };
     Finish { turn_id: turn.turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)] }
 }
@@ -84,16 +85,34 @@ pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
     streams.close(turn_id);
 }
 
-/// Ends a turn that has no runner (any more), from record to telling.
-pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, code: ErrorCode, message: &str) {
-    let log = match wiring.streams.get(turn.turn_id) {
+/// What became of a turn that was to be ended.
+#[derive(Debug)]
+pub struct Settled {
+    /// The event that tells its end, if that is recorded.
+    pub ending: Option<Event>,
+    /// It is this try that ended it.
+    pub by_us: bool,
+    /// It had a log, which is closed now.
+    pub had_log: bool,
+}
+
+/// Ends a turn that has no runner (any more), from record to telling: cancelled, or failed with another code.
+pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, code: ErrorCode, message: &str) -> Settled {
+    let open = wiring.streams.get(turn.turn_id);
+    let had_log = open.is_some();
+    let log = match open {
         Some(log) => log,
         None => Arc::new(TurnLog::restored(&read_events(&*wiring.store, turn.turn_id).await)),
     };
     log.begin_epoch(epoch);
     let partial = Some(log.text()).filter(|text| !text.is_empty());
-    let outcome = Outcome::Failed { code, message: message.to_owned(), partial };
+    let outcome = match code {
+        ErrorCode::Cancelled => Outcome::Cancelled { partial },
+        code => Outcome::Failed { code, message: message.to_owned(), partial },
+    };
     let finish = finish(&turn, epoch, outcome, false, &log);
+    let ours = finish.events.last().cloned();
     let ending = record(wiring.clone(), finish).await;
-    tell(&wiring.streams, turn.turn_id, ending);
+    tell(&wiring.streams, turn.turn_id, ending.clone());
+    Settled { by_us: ending.is_some() && ending == ours, ending, had_log }
 }

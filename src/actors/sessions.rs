@@ -8,14 +8,15 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::address::Address;
-use super::closing;
-pub use super::session::{Question, Report, SubmitError, Submitted};
+use super::closing::{self, CANCELLED};
+pub use super::session::{Cancelled, Question, Report, SubmitError, Submitted};
 use super::session::{SessionActor, SessionMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
+pub use super::turn::{Answered, NoReply, ReplyError};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::store::{AgentSession, StoreError, Write, Written};
-use crate::turn::{ErrorCode, EventId, Timestamp, TurnState, UserId};
+use crate::turn::{ErrorCode, EventId, Timestamp, TurnId, TurnState, UserId};
 
 /// How long an owner may go without renewing its lease before another node may take the session.
 const LEASE: Duration = Duration::from_secs(60);
@@ -35,6 +36,10 @@ pub enum SessionsMsg {
     Taken(Key, Uuid, Box<Result<AgentSession, StoreError>>),
     /// End the agent and every open turn of this user.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
+    /// End this turn of the user's, if it is not over.
+    Cancel(Key, TurnId, oneshot::Sender<Cancelled>),
+    /// Hand this sanitised line to the user's agent, as a reply to what it asks in this turn.
+    Reply(Key, TurnId, String, oneshot::Sender<Answered>),
     /// What does this user's session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
     /// The backoff of a session is over; again for one incarnation of the directory only.
@@ -123,6 +128,11 @@ impl Actor for SessionsActor {
                 }
                 self.forward(directory, key, SessionMsg::Reset(reply));
             }
+            SessionsMsg::Cancel(key, turn_id, reply) => self.cancel(directory, key, turn_id, reply),
+            SessionsMsg::Reply(key, turn_id, line, reply) => match directory.entries.get(&key) {
+                Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, line, reply))),
+                _ => drop(reply.send(Err(NoReply::NothingAsked.into()))),
+            },
             SessionsMsg::Report(key, reply) => Self::report(directory, &key, reply),
             SessionsMsg::Restart(key, incarnation) if directory.awaits(&key, incarnation) => self.open(directory, key),
             SessionsMsg::Restart(..) => {}
@@ -172,6 +182,21 @@ impl SessionsActor {
                 directory.entries.insert(key.clone(), Entry::Opening(vec![message]));
                 self.open(directory, key);
             }
+        }
+    }
+
+    fn cancel(&self, directory: &mut Directory, key: Key, turn_id: TurnId, reply: oneshot::Sender<Cancelled>) {
+        match directory.entries.get(&key) {
+            Some(Entry::Live(_) | Entry::Opening(_)) => {
+                self.forward(directory, key, SessionMsg::Cancel(turn_id, reply))
+            }
+            // Its turns could not be ended with it, and nobody runs them any more.
+            Some(Entry::Failed) => {
+                let cancelling = cancel_left(self.wiring.clone(), key, turn_id);
+                tokio::spawn(async move { drop(reply.send(cancelling.await)) });
+            }
+            // All its turns are just being ended, or it never had one that is open.
+            Some(Entry::GivingUp(_)) | None => drop(reply.send(Ok(false))),
         }
     }
 
@@ -242,6 +267,7 @@ impl SessionsActor {
         for message in waiting {
             match message {
                 SessionMsg::Submit(_, reply) => drop(reply.send(Err(error.clone().into()))),
+                SessionMsg::Cancel(_, reply) => drop(reply.send(Err(error.clone()))),
                 SessionMsg::Reset(reply) => {
                     drop(reply.send(Err(BackendError::new(ErrorCode::StoreUnavailable, error.to_string()))));
                 }
@@ -310,6 +336,15 @@ async fn give_up(wiring: Wiring, (user_id, persona): Key) {
         Ok((None, _)) => {}
         Err(error) => tracing::error!(%error, "turns of a failed session stay open until the next start"),
     }
+}
+
+/// Ends a turn that a session left which failed too often.
+async fn cancel_left(wiring: Wiring, (user_id, persona): Key, turn_id: TurnId) -> Cancelled {
+    let turn = wiring.store.turn(turn_id).await?.filter(|turn| !turn.state.is_final());
+    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona).await?) else {
+        return Ok(false);
+    };
+    Ok(closing::settle(wiring, turn, row.epoch, ErrorCode::Cancelled, CANCELLED).await.by_us)
 }
 
 fn agent_session(written: Written) -> Result<AgentSession, StoreError> {

@@ -29,6 +29,11 @@ pub fn sanitise(message: &str) -> String {
     defuse(plain)
 }
 
+/// A text as one line to be typed: sanitised, with a space in place of each newline.
+pub fn line(text: &str) -> String {
+    sanitise(text).replace('\n', " ")
+}
+
 /// Replaces each marker, in whatever letter case. Runs after the control characters are gone, so that none can hide
 /// one.
 fn defuse(text: String) -> String {
@@ -94,6 +99,8 @@ mod tests {
             prop_assert!(clean.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
             prop_assert!(!clean.to_ascii_lowercase().contains("[paliadin:"));
             prop_assert_eq!(&sanitise(&clean), &clean);
+            let line = line(&message);
+            prop_assert!(!line.contains('\n') && line.len() == clean.len());
         }
 
         #[test]

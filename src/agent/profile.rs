@@ -39,9 +39,20 @@ pub struct Profile {
     pub newline: NewlineManner,
     /// The key, in tmux's words, that stops the agent in mid-answer.
     pub interrupt_key: String,
+    /// How a person's reply to what the agent asks is handed over; absent: in the agent's terminal only.
+    #[serde(default)]
+    pub reply: Option<ReplyManner>,
     /// Whose events `paliadin hook` is to report: settings for this program are generated.
     #[serde(default)]
     pub hooks: Option<Hooks>,
+}
+
+/// How a reply is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplyManner {
+    /// The text is typed, and Enter pressed.
+    Line,
 }
 
 /// Programs that run a command for each of their events.
@@ -163,6 +174,7 @@ mod tests {
         for (name, _) in BUILT_IN {
             let profile = Profile::find(name, Path::new(""), None).unwrap();
             assert_eq!(&profile.name, name);
+            assert_eq!(profile.reply.is_some(), profile.is_demo(), "{name}");
         }
         assert!(Profile::find("auto", Path::new(""), None).unwrap().is_demo());
     }

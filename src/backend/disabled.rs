@@ -23,6 +23,10 @@ impl Backend for DisabledBackend {
         ""
     }
 
+    fn can_reply(&self) -> bool {
+        false
+    }
+
     async fn open(&self, _session: &str) -> Result<Arc<dyn Agent>, BackendError> {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }

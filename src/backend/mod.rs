@@ -33,6 +33,8 @@ pub enum AgentEvent {
         /// What can be chosen from; empty where any text will do.
         options: Vec<String>,
     },
+    /// It waits no more.
+    AttentionOver,
     /// A sign of life.
     Heartbeat,
     /// The whole answer, trailer and all. Nothing follows.
@@ -70,6 +72,15 @@ pub struct Exit {
     pub reason: String,
 }
 
+/// What became of a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replied {
+    /// It was handed to the agent.
+    Typed,
+    /// This attention was replied to before, or the agent is at another turn: nothing was typed.
+    Refused,
+}
+
 /// One turn, as a backend gets it.
 #[derive(Clone)]
 pub struct Job {
@@ -92,10 +103,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The agent profile that answers.
     fn profile(&self) -> &str;
 
-    /// Whether an agent here takes replies to what it asks by another way than its terminal.
-    fn can_reply(&self) -> bool {
-        false
-    }
+    /// Whether [`Agent::reply`] does anything here; else what an agent asks is answered in its terminal only.
+    fn can_reply(&self) -> bool;
 
     /// Starts the agent of a session and waits until it is ready. Whatever ran under this name is ended first.
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
@@ -120,7 +129,12 @@ pub trait Agent: Send + Sync + 'static {
     /// [`AgentEvent::Done`] or [`AgentEvent::Error`].
     fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent>;
 
-    /// Stops the agent's work on this turn and waits until it is seen to be idle.
+    /// Hands a person's reply to the agent, one line of sanitised text: at most once for the `number`th attention of
+    /// this turn, however often it is called. Never after [`Agent::interrupt`] of the turn.
+    async fn reply(&self, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError>;
+
+    /// Stops the agent's work on this turn and waits until it is seen to be idle. From then on nothing of the turn is
+    /// typed.
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError>;
 
     /// Drops the files of a turn whose end is recorded; what the agent wrote only where nothing more can come of it

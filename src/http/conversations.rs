@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Asker;
 use super::owned::OwnedConversation;
-use super::{App, Problem, answer, input};
+use super::{App, Problem, answer, input, steer};
 use crate::store::{Listing, Write, Written};
 use crate::turn::{SessionId, Timestamp};
 
@@ -75,7 +76,8 @@ pub async fn rename(
     Ok(Json(answer::conversation(&conversation)))
 }
 
-/// `DELETE /api/paliadin/conversations/{session_id}`: its user does not see it any more. The rows stay for the audit.
+/// `DELETE /api/paliadin/conversations/{session_id}`: its user does not see it any more, and its open turns are
+/// cancelled. The rows stay for the audit.
 pub async fn delete(
     State(app): State<App>,
     Asker(user): Asker,
@@ -86,7 +88,15 @@ pub async fn delete(
     if app.recorder.write(hide).await? == Written::Count(0) {
         return Err(Problem::not_found());
     }
-    audit(&app, user.email, "conversation.delete", session_id);
+    audit(&app, user.email.clone(), "conversation.delete", session_id);
+    // No turn is accepted there any more; those that are open have nobody left to answer.
+    let open = app.store.open_turns_of(session_id).await?;
+    let endings = open.iter().map(|turn| steer::cancel_turn(&app, user.email.clone(), turn));
+    for (turn, ended) in open.iter().zip(join_all(endings).await) {
+        if ended.is_err() {
+            tracing::warn!(turn_id = %turn.turn_id, "a turn of a deleted conversation goes on for now");
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

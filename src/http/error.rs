@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::actors::address::Gone;
-use crate::actors::sessions::SubmitError;
+use crate::actors::sessions::{NoReply, ReplyError, SubmitError};
 use crate::backend::BackendError;
 use crate::store::{Refusal, StoreError};
 use crate::turn::ErrorCode;
@@ -27,6 +27,10 @@ pub enum Code {
     HostNotAllowed,
     /// Another site's page sent the request.
     OriginNotAllowed,
+    /// Nothing is being asked that could be replied to.
+    NoAttention,
+    /// The agent takes no replies but in its terminal.
+    ReplyUnsupported,
     /// A fault of ours.
     Internal,
     /// A code of turns.
@@ -43,6 +47,8 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::HostNotAllowed => "host_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
+            Self::NoAttention => "no_attention",
+            Self::ReplyUnsupported => "reply_unsupported",
             Self::Internal => "internal",
             Self::Turn(code) => code.as_str(),
         }
@@ -99,7 +105,8 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::Turn(ErrorCode::MessageTooLarge), detail)
     }
 
-    fn unavailable(code: ErrorCode, detail: impl Into<String>) -> Self {
+    /// A part of us, or what we need, cannot do its work now.
+    pub fn unavailable(code: ErrorCode, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Turn(code), detail);
         Self { header: Some((header::RETRY_AFTER, RETRY_AFTER)), ..problem }
     }
@@ -153,6 +160,18 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Store(error) => error.into(),
             SubmitError::Failed => Self::unavailable(ErrorCode::AgentCrashLoop, error.to_string()),
+        }
+    }
+}
+
+impl From<ReplyError> for Problem {
+    fn from(error: ReplyError) -> Self {
+        match error {
+            ReplyError::Refused(NoReply::NothingAsked) => {
+                Self::new(StatusCode::CONFLICT, Code::NoAttention, error.to_string())
+            }
+            ReplyError::Refused(NoReply::NotAnOption) => Self::invalid(error.to_string()),
+            ReplyError::Backend(error) => error.into(),
         }
     }
 }

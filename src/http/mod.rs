@@ -16,6 +16,7 @@ pub mod routes;
 pub mod signin;
 mod sse;
 pub mod state;
+mod steer;
 
 pub use error::{Code, Problem};
 pub use routes::{Access, ROUTES, Route, router};

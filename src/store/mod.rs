@@ -70,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
     async fn open_turns(&self) -> Result<Vec<Turn>, StoreError>;
 
     /// The turns of a conversation in state `queued` or `running`, oldest first.
-    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<TurnId>, StoreError>;
+    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<Turn>, StoreError>;
 
     /// Up to `limit` events of a turn that come after `after` in (epoch, seq) order.
     async fn events_after(&self, turn: TurnId, after: EventId, limit: u32) -> Result<Vec<Event>, StoreError>;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::frame;
-use super::log::{Position, TurnLog};
+use super::log::{Position, Progress, Pulse, TurnLog, Upstream};
 use crate::store::{Store, StoreError, Turn};
 use crate::turn::{ErrorCode, Event, EventId, EventKind, TurnState, error_data};
 
@@ -37,9 +37,13 @@ pub fn live(log: Arc<TurnLog>, seen: EventId, pace: Pace, closing: watch::Receiv
         Position::At(index) => (None, index),
         Position::Resync(frame, index) => (Some(frame), index),
     };
+    let (pulse, _) = log.pulse();
     let reader = Reader {
-        length: log.watch(),
+        progress: log.watch(),
         backlog: log.batch(index).next,
+        // Whoever comes takes it that nothing special is done and nobody is waited for; else it is told so.
+        told: (Some(pulse.upstream()).filter(|upstream| *upstream != Upstream::Attention), None),
+        changes: None,
         index,
         thinking: interval(pace.thinking),
         ping: interval(pace.ping),
@@ -60,10 +64,14 @@ fn interval(period: Duration) -> Interval {
 
 struct Reader {
     log: Arc<TurnLog>,
-    length: watch::Receiver<usize>,
+    progress: watch::Receiver<Progress>,
     index: usize,
     /// Events that were there when the reader came: being behind these is no fault of its own.
     backlog: usize,
+    /// Upstream and activity as `thinking` told them last.
+    told: (Option<Upstream>, Option<Arc<str>>),
+    /// The log's count of changes when these were looked at.
+    changes: Option<u32>,
     thinking: Interval,
     ping: Interval,
     closing: watch::Receiver<bool>,
@@ -80,7 +88,7 @@ impl Reader {
             if self.ended || *self.closing.borrow() {
                 return None;
             }
-            self.length.mark_unchanged();
+            self.progress.mark_unchanged();
             let batch = self.log.batch(self.index);
             if batch.next > self.index {
                 let lag = self.log.bytes_between(self.index.max(self.backlog), batch.next);
@@ -92,42 +100,55 @@ impl Reader {
                 self.ended = batch.ended;
                 self.thinking.reset();
                 self.ping.reset();
-                return Some((batch.frames, self));
+                let mut frames = batch.frames;
+                if !self.ended {
+                    frames.extend(self.changed(batch.changes));
+                }
+                return Some((frames, self));
             }
             if batch.ended {
                 return None;
             }
+            if let Some(frame) = self.changed(batch.changes) {
+                self.thinking.reset();
+                self.ping.reset();
+                return Some((vec![frame], self));
+            }
             caught_up = true;
             tokio::select! {
-                _ = self.length.changed() => {}
+                _ = self.progress.changed() => {}
                 _ = self.closing.changed() => {}
                 _ = self.thinking.tick() => {
                     self.ping.reset();
-                    let frames = vec![thinking(&self.log)];
-                    return Some((frames, self));
+                    let (pulse, accepted) = self.log.pulse();
+                    return Some((vec![self.thinking(&pulse, accepted)], self));
                 }
                 _ = self.ping.tick() => return Some((vec![frame::transient("ping", &json!({}))], self)),
             }
         }
     }
-}
 
-fn thinking(log: &TurnLog) -> Bytes {
-    let (pulse, accepted) = log.pulse();
-    let seconds = |since: Instant| since.elapsed().as_secs();
-    let upstream = match (&pulse.started, pulse.attention, &pulse.first) {
-        (None, ..) => "queued",
-        (_, true, _) => "attention",
-        (_, _, None) => "working",
-        _ => "answering",
-    };
-    let data = json!({
-        "elapsed_seconds": seconds(accepted),
-        "since_first": pulse.first.map(seconds),
-        "upstream": upstream,
-        "activity": pulse.activity,
-    });
-    frame::transient("thinking", &data)
+    /// A `thinking` where upstream or activity are not what this reader was told last.
+    fn changed(&mut self, changes: u32) -> Option<Bytes> {
+        if self.changes.replace(changes) == Some(changes) {
+            return None;
+        }
+        let (pulse, accepted) = self.log.pulse();
+        let same = self.told.0 == Some(pulse.upstream()) && self.told.1 == pulse.activity;
+        (!same).then(|| self.thinking(&pulse, accepted))
+    }
+
+    fn thinking(&mut self, pulse: &Pulse, accepted: Instant) -> Bytes {
+        self.told = (Some(pulse.upstream()), pulse.activity.clone());
+        let seconds = |since: Instant| since.elapsed().as_secs();
+        let data = json!({
+            "elapsed_seconds": seconds(accepted),
+            "since_first": pulse.first.map(seconds),
+            "upstream": pulse.upstream().as_str(),
+            "activity": pulse.activity.as_deref(),
+        });
+        frame::transient("thinking", &data)
+    }
 }
 
 /// The frames of a finished turn after `seen`, from the store; `None` where nothing follows.

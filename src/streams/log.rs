@@ -1,7 +1,7 @@
 //! The event log of one open turn: events with sequence numbers, and a notify. Every reader has a cursor of its own,
 //! so a reader can be as slow as it likes without slowing the turn or missing an event.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,6 +10,31 @@ use tokio::sync::watch;
 
 use super::frame;
 use crate::turn::{Event, EventId, EventKind};
+
+/// Where a turn is, in one word for people's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// It waits for its turn, or for the agent to start.
+    Queued,
+    /// The agent waits for a person.
+    Attention,
+    /// The agent has it, and nothing of the answer is there yet.
+    Working,
+    /// The answer has begun.
+    Answering,
+}
+
+impl Upstream {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Attention => "attention",
+            Self::Working => "working",
+            Self::Answering => "answering",
+        }
+    }
+}
 
 /// What a turn is doing now: shown by `thinking`, kept in no log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,15 +46,36 @@ pub struct Pulse {
     /// The agent waits for a person.
     pub attention: bool,
     /// What the agent says that it is doing.
-    pub activity: Option<String>,
+    pub activity: Option<Arc<str>>,
+}
+
+impl Pulse {
+    /// Where the turn is.
+    pub fn upstream(&self) -> Upstream {
+        match (&self.started, self.attention, &self.first) {
+            (None, ..) => Upstream::Queued,
+            (_, true, _) => Upstream::Attention,
+            (_, _, None) => Upstream::Working,
+            _ => Upstream::Answering,
+        }
+    }
+}
+
+/// How much has happened in a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of events.
+    pub events: usize,
+    /// How often activity or upstream have changed.
+    pub changes: u32,
 }
 
 /// The log of one turn.
 #[derive(Debug)]
 pub struct TurnLog {
     inner: RwLock<Inner>,
-    /// Number of events; every reader waits on it.
-    length: watch::Sender<usize>,
+    /// Every reader waits on it.
+    progress: watch::Sender<Progress>,
 }
 
 #[derive(Debug)]
@@ -42,6 +88,8 @@ struct Inner {
     /// Bytes of all frames so far.
     bytes: usize,
     pulse: Pulse,
+    /// See [`Progress::changes`].
+    changes: u32,
     accepted: Instant,
 }
 
@@ -63,6 +111,8 @@ pub struct Batch {
     pub next: usize,
     /// The last event is final: nothing follows.
     pub ended: bool,
+    /// See [`Progress::changes`].
+    pub changes: u32,
 }
 
 /// Where a reader that holds some event id begins.
@@ -89,9 +139,10 @@ impl TurnLog {
             text: String::new(),
             bytes: 0,
             pulse: Pulse::default(),
+            changes: 0,
             accepted: Instant::now(),
         };
-        Self { inner: RwLock::new(inner), length: watch::Sender::new(0) }
+        Self { inner: RwLock::new(inner), progress: watch::Sender::default() }
     }
 
     /// A log as the store has it, to go on with.
@@ -125,18 +176,22 @@ impl TurnLog {
 
     /// Shows events to every reader.
     pub fn publish(&self, events: &[Event]) {
-        let length = self.write(|inner| {
+        let progress = self.write(|inner| {
             for event in events {
                 inner.push(event);
             }
-            inner.entries.len()
+            inner.progress()
         });
-        self.length.send_replace(length);
+        self.progress.send_replace(progress);
     }
 
-    /// Changes what `thinking` tells.
+    /// Changes what `thinking` tells; readers learn at once where that is something new.
     pub fn update_pulse(&self, change: impl FnOnce(&mut Pulse)) {
-        self.write(|inner| change(&mut inner.pulse));
+        let progress = self.write(|inner| {
+            inner.change(change);
+            inner.progress()
+        });
+        self.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
     }
 
     /// What the turn does now, and when it was accepted.
@@ -176,6 +231,7 @@ impl TurnLog {
             frames: inner.entries.iter().skip(index).map(|entry| entry.frame.clone()).collect(),
             next: inner.entries.len(),
             ended: inner.entries.last().is_some_and(|entry| entry.kind.is_final()),
+            changes: inner.changes,
         })
     }
 
@@ -188,14 +244,14 @@ impl TurnLog {
         })
     }
 
-    /// Resolves whenever the number of events has changed.
-    pub fn watch(&self) -> watch::Receiver<usize> {
-        self.length.subscribe()
+    /// Resolves whenever something has happened.
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
     /// Readers that wait now.
     pub fn readers(&self) -> usize {
-        self.length.receiver_count()
+        self.progress.receiver_count()
     }
 
     fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
@@ -208,12 +264,25 @@ impl TurnLog {
 }
 
 impl Inner {
+    fn progress(&self) -> Progress {
+        Progress { events: self.entries.len(), changes: self.changes }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Pulse)) {
+        let told = |pulse: &Pulse| (pulse.upstream(), pulse.activity.clone());
+        let before = told(&self.pulse);
+        change(&mut self.pulse);
+        self.changes = self.changes.wrapping_add(u32::from(told(&self.pulse) != before));
+    }
+
     fn push(&mut self, event: &Event) {
         match event.kind {
             EventKind::Content => {
                 let piece = event.data.get("delta").or_else(|| event.data.get("text"));
                 self.text.push_str(piece.and_then(Value::as_str).unwrap_or_default());
-                self.pulse.first.get_or_insert_with(Instant::now);
+                if self.pulse.first.is_none() {
+                    self.change(|pulse| pulse.first = Some(Instant::now()));
+                }
             }
             EventKind::Resync => {
                 self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();

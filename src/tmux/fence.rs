@@ -4,8 +4,11 @@
 //! pastes the text and presses Enter. tmux runs such a line without anything of another client in between. So after
 //! [`TmuxError::Interrupted`] or [`TmuxError::Timeout`], pasting again is safe: it says [`Pasted::Already`] where the
 //! first attempt did it. The text becomes a buffer inside the guarded part, so a refused paste leaves no buffer.
+//!
+//! What a person replies to the agent's questions passes the same way: the option `@reply` holds which question of the
+//! turn was replied to last.
 
-use super::pane::{EPOCH_OPTION, TURN_OPTION};
+use super::pane::{EPOCH_OPTION, REPLY_OPTION, TURN_OPTION};
 use super::server::{Guarded, key_press};
 use super::{Command, PaneId, Server, TmuxError};
 
@@ -38,6 +41,19 @@ pub struct Paste<'a> {
     pub bracketed: bool,
 }
 
+/// One reply to type, during a turn.
+#[derive(Clone)]
+pub struct Reply<'a> {
+    /// Where to.
+    pub pane: &'a PaneId,
+    /// The turn's id, as it was typed.
+    pub fence: &'a str,
+    /// Which question of the turn it is for. Each is replied to once.
+    pub number: u32,
+    /// The text: not empty, one line, no control characters but tab. Enter is pressed after it.
+    pub text: &'a str,
+}
+
 /// What became of it. A pane that is missing ([`TmuxError::is_missing_target`]), dead ([`TmuxError::PaneDead`]) or
 /// takes no input ([`TmuxError::InputOff`]) is an error, and nothing was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +73,7 @@ pub enum Pasted {
 pub async fn paste(server: &Server, paste: Paste<'_>) -> Result<Pasted, TmuxError> {
     let Paste { pane, fence, epoch, text, newline, bracketed } = paste;
     check(fence, epoch, text)?;
-    let target = ["-t", pane.as_str()];
-    let set = |option: &str, value: &str| Command::new("set-option").arg("-p").args(target).args([option, value]);
+    let marks = set(pane, TURN_OPTION, fence).then(set(pane, EPOCH_OPTION, &epoch.to_string()));
     let mut put = Command::new("paste-buffer").arg("-d");
     if newline == Newline::Lf {
         put = put.arg("-r");
@@ -66,13 +81,7 @@ pub async fn paste(server: &Server, paste: Paste<'_>) -> Result<Pasted, TmuxErro
     if bracketed {
         put = put.arg("-p");
     }
-    let enter = key_press(pane, "Enter")?;
-    let guarded = Command::new("set-buffer")
-        .args(["-b", fence, "--", text])
-        .then(set(TURN_OPTION, fence))
-        .then(set(EPOCH_OPTION, &epoch.to_string()))
-        .then(put.args(["-b", fence]).args(target))
-        .then(enter);
+    let guarded = typing(pane, fence, text, marks, put)?;
     let seen = format!("#{{?#{{{EPOCH_OPTION}}},#{{{EPOCH_OPTION}}},0}}");
     let allowed = format!("#{{&&:#{{!=:#{{{TURN_OPTION}}},{fence}}},#{{e|<=:{seen},{epoch}}}}}");
     Ok(match server.if_alive(&allowed, pane, guarded).await? {
@@ -80,6 +89,32 @@ pub async fn paste(server: &Server, paste: Paste<'_>) -> Result<Pasted, TmuxErro
         Guarded::Refused { turn, .. } if turn == fence => Pasted::Already,
         Guarded::Refused { epoch: pane_epoch, .. } => Pasted::Stale { pane_epoch },
     })
+}
+
+/// Types a reply, unless the pane is at another turn or this question was replied to; false where nothing was typed.
+/// Copy mode is left first.
+pub async fn reply(server: &Server, reply: Reply<'_>) -> Result<bool, TmuxError> {
+    let Reply { pane, fence, number, text } = reply;
+    check(fence, 0, text)?;
+    if text.contains('\n') {
+        return Err(TmuxError::Invalid("a reply is one line".to_owned()));
+    }
+    let mark = format!("{fence}/{number}");
+    let put = Command::new("paste-buffer").args(["-d", "-p"]);
+    let guarded = typing(pane, fence, text, set(pane, REPLY_OPTION, &mark), put)?;
+    let allowed = format!("#{{&&:#{{==:#{{{TURN_OPTION}}},{fence}}},#{{!=:#{{{REPLY_OPTION}}},{mark}}}}}");
+    Ok(server.if_alive(&allowed, pane, guarded).await? == Guarded::Ran)
+}
+
+fn set(pane: &PaneId, option: &str, value: &str) -> Command {
+    Command::new("set-option").args(["-p", "-t", pane.as_str(), option, value])
+}
+
+/// The guarded part: the text becomes a buffer named after the turn, `marks` are set, `put` pastes it, Enter follows.
+fn typing(pane: &PaneId, fence: &str, text: &str, marks: Command, put: Command) -> Result<Command, TmuxError> {
+    let put = put.args(["-b", fence, "-t", pane.as_str()]);
+    let buffer = Command::new("set-buffer").args(["-b", fence, "--", text]);
+    Ok(buffer.then(marks).then(put).then(key_press(pane, "Enter")?))
 }
 
 /// Presses a key for a turn whose Enter was swallowed, only while it is still the last one typed into the pane;

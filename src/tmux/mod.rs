@@ -17,7 +17,7 @@ mod version;
 
 pub use client::ControlConfig;
 pub use control::{Control, DEFAULT_DEADLINE};
-pub use fence::{Newline, Paste, Pasted, paste, press_again};
+pub use fence::{Newline, Paste, Pasted, Reply, paste, press_again, reply};
 pub use ids::{PaneId, TmuxSessionId, WindowId};
 pub use pane::{Pane, PaneInfo, SpawnSpec};
 pub use protocol::{Block, Event, Parser};

@@ -11,6 +11,8 @@ pub(super) const NAME_OPTION: &str = "@paliadin";
 pub(super) const TURN_OPTION: &str = "@turn";
 /// The pane option with that turn's epoch.
 pub(super) const EPOCH_OPTION: &str = "@epoch";
+/// The pane option with the last reply that was typed: `<turn>/<number>`.
+pub(super) const REPLY_OPTION: &str = "@reply";
 
 /// A program to start in a session of its own.
 #[derive(Clone)]

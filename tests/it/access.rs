@@ -58,7 +58,7 @@ async fn every_route_that_is_not_public_needs_credentials() -> Tested {
         checked += 1;
     }
     println!("{checked} routes");
-    assert!(checked >= 11);
+    assert!(checked >= 13);
     Ok(())
 }
 

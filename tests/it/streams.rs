@@ -2,6 +2,7 @@
 
 mod lag;
 mod resume;
+mod thinking;
 
 use serde_json::json;
 

@@ -1,7 +1,9 @@
 //! Turns from question to answer: streaming, order, the queue, what ends a turn early, and what a restart leaves.
 
+mod cancel;
 mod endings;
 mod queue;
+mod reply;
 mod restart;
 
 use std::time::Duration;

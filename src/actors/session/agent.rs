@@ -1,9 +1,10 @@
 //! The session's agent: its keeper, its comings and goings, and its end by a reset.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::{AgentChange, Child, LastExit, SessionActor, SessionMsg, SessionState};
 use crate::actors::closing;
@@ -13,7 +14,7 @@ use crate::actors::turn::TurnMsg;
 use crate::actors::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::store::{AgentSession, SessionPatch, StoreError, Write};
-use crate::turn::{ErrorCode, Timestamp, TurnId};
+use crate::turn::{ErrorCode, Timestamp, TurnId, TurnState};
 
 /// What a turn is told that a reset ended.
 const RESET: &str = "the agent session was reset";
@@ -75,12 +76,12 @@ impl SessionActor {
         self.address.pipe(tokio::time::sleep(RESET_TIMEOUT), move |()| SessionMsg::ResetLate(number));
         self.note(state);
         if let Some(current) = &state.current {
-            let end = TurnMsg::End { code: ErrorCode::SessionReset, message: RESET.to_owned() };
+            let end = TurnMsg::End { code: ErrorCode::SessionReset, message: RESET.to_owned(), taken: None };
             let _ = current.address.send(end);
         }
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         let pane = state.pane.clone();
-        let ending = end_waiting(self.wiring.clone(), self.row.clone(), running);
+        let ending = end_waiting(self.wiring.clone(), self.row.clone(), state.settling.clone(), running);
         let reset = async move {
             let error = |code, message: &str| Err(BackendError::new(code, message));
             match tokio::join!(pane.ask(PaneMsg::Close), ending) {
@@ -107,11 +108,17 @@ impl SessionActor {
 
 /// Ends the turns that wait. One that has a runner is ended by it; one without a log was committed a moment ago, and runs
 /// after the reset.
-async fn end_waiting(wiring: Wiring, row: AgentSession, running: Option<TurnId>) -> Result<(), StoreError> {
+async fn end_waiting(
+    wiring: Wiring,
+    row: AgentSession,
+    settling: Arc<Mutex<()>>,
+    running: Option<TurnId>,
+) -> Result<(), StoreError> {
     for turn_id in wiring.store.queued(&row.name).await? {
+        let _only = settling.lock().await;
         if Some(turn_id) != running
             && wiring.streams.get(turn_id).is_some()
-            && let Some(turn) = wiring.store.turn(turn_id).await?
+            && let Some(turn) = wiring.store.turn(turn_id).await?.filter(|turn| turn.state == TurnState::Queued)
         {
             closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::SessionReset, RESET).await;
         }

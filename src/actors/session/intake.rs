@@ -73,7 +73,8 @@ impl SessionActor {
     ) {
         let answer = match written {
             Ok(Written::Accepted(accepted)) => {
-                if accepted.created {
+                // One that was cancelled meanwhile is over: nobody would ever close its log.
+                if accepted.created && !state.ended_unheard.remove(&accepted.turn.turn_id) {
                     let log = self.wiring.streams.open(accepted.turn.turn_id);
                     // The same event that the table has already.
                     log.publish(&[log.stage(EventKind::Queued, queued_data(accepted.turn.turn_id, accepted.ahead))]);

@@ -4,20 +4,26 @@
 //! answered at once while a turn runs for half an hour.
 
 mod agent;
+mod cancel;
 mod intake;
 mod queue;
 mod report;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use tokio::sync::oneshot;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::{Mutex, oneshot};
+
+pub use cancel::Cancelled;
 pub use intake::{Question, SubmitError, Submitted};
 pub use report::{LastExit, Report};
 
 use super::address::Address;
+use super::closing::Settled;
 use super::pane::PaneMsg;
 use super::supervise::{Children, End, Verdict};
-use super::turn::TurnMsg;
+use super::turn::{Answered, TurnMsg};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::faults;
@@ -49,6 +55,12 @@ pub enum SessionMsg {
     Quiet,
     /// The agent started, or ended.
     AgentChanged(AgentChange),
+    /// End this turn, if it is not over.
+    Cancel(TurnId, oneshot::Sender<Cancelled>),
+    /// What became of ending a turn that waited; `None` where it did not wait any more.
+    CancelDone(TurnId, Result<Option<Settled>, StoreError>),
+    /// Hand this sanitised line to the agent, as a reply to what it asks in this turn.
+    Reply(TurnId, String, oneshot::Sender<Answered>),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// The reset takes longer than whoever asked for it should wait.
@@ -99,8 +111,16 @@ pub struct SessionState {
     looking: bool,
     /// Something changed since that look began.
     look_again: bool,
-    /// As of the last look; for reports only.
+    /// As of the last look; for reports and positions only.
     queued: Vec<TurnId>,
+    /// Turns that are being cancelled while they wait, and who wants to know. None of them is started.
+    cancelling: HashMap<TurnId, Vec<oneshot::Sender<Cancelled>>>,
+    /// Held while turns that wait are ended: by a cancel or by a reset.
+    settling: Arc<Mutex<()>>,
+    /// Turns that were cancelled before word of them came here.
+    ended_unheard: HashSet<TurnId>,
+    /// The turns after this one are still to be told that they moved up.
+    moved: Option<TurnId>,
     agent_alive: bool,
     agent_starts: u64,
     last_reason: Option<String>,
@@ -140,6 +160,10 @@ impl Actor for SessionActor {
             looking: false,
             look_again: false,
             queued: Vec::new(),
+            cancelling: HashMap::new(),
+            settling: Arc::default(),
+            ended_unheard: HashSet::new(),
+            moved: None,
             agent_alive: false,
             agent_starts: 0,
             last_reason: None,
@@ -178,6 +202,9 @@ impl Actor for SessionActor {
                 self.look(state);
             }
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
+            SessionMsg::Cancel(turn_id, reply) => self.cancel(state, turn_id, reply),
+            SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
+            SessionMsg::Reply(turn_id, line, reply) => Self::reply(state, turn_id, line, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {

@@ -58,11 +58,20 @@ impl SessionActor {
         state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
         let blocked = state.current.is_some() || state.draining || state.ending || !state.kept;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
-        let can_run = |turn: &Turn| turn.state == TurnState::Queued && self.wiring.streams.get(turn.turn_id).is_some();
+        let can_run = |turn: &Turn| {
+            turn.state == TurnState::Queued
+                && !state.cancelling.contains_key(&turn.turn_id)
+                && self.wiring.streams.get(turn.turn_id).is_some()
+        };
         if let Some(turn) = next.filter(|turn| !blocked && can_run(turn)) {
             state.queued.retain(|id| *id != turn.turn_id);
             self.run(myself, state, *turn).await?;
-            self.tell_positions(state);
+            state.moved = None;
+            self.tell_positions(state, None);
+        } else if !state.look_again
+            && let Some(moved) = state.moved.take()
+        {
+            self.tell_positions(state, Some(moved));
         }
         if state.look_again {
             self.look(state);
@@ -93,11 +102,17 @@ impl SessionActor {
         Ok(())
     }
 
-    /// Tells the turns that wait how many are before them now.
-    fn tell_positions(&self, state: &SessionState) {
+    /// Tells the turns that wait how many are before them now; those after `moved` only, where that is given.
+    fn tell_positions(&self, state: &SessionState, moved: Option<TurnId>) {
+        let running = usize::from(state.current.is_some());
         for (index, turn_id) in state.queued.iter().enumerate() {
+            // What is just being ended has another writer.
+            let is_ending = state.ending || state.cancelling.contains_key(turn_id);
+            if is_ending || moved.is_some_and(|moved| *turn_id < moved) {
+                continue;
+            }
             let Some(log) = self.wiring.streams.get(*turn_id) else { continue };
-            let ahead = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let ahead = u32::try_from(index + running).unwrap_or(u32::MAX);
             let event = log.stage(EventKind::Queued, queued_data(*turn_id, ahead));
             log.publish(std::slice::from_ref(&event));
             self.wiring.recorder.append(*turn_id, vec![event]);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::agent::answer;
+use crate::agent::{answer, envelope};
 use crate::backend::AgentEvent;
 use crate::turn::{ErrorCode, EventKind, Outcome};
 
@@ -58,8 +58,8 @@ pub enum Effect {
     Emit(EventKind, Value),
     /// The agent does something, or nothing special any more.
     Activity(Option<String>),
-    /// The agent waits for a person.
-    Attention,
+    /// The agent waits for a person, or does so no more.
+    Attention(bool),
     /// Take no more from the backend.
     Detach,
     /// Commit the end. Where `streamed`, the answer was shown piece by piece.
@@ -85,11 +85,34 @@ pub struct Machine {
     delivered: bool,
     /// The turn has a complete answer, or the agent is known to be idle or gone.
     settled: bool,
+    /// How often the agent asked a person.
+    attentions: u32,
+    /// What it asks now.
+    asked: Option<Asked>,
+}
+
+/// What the agent asks of a person.
+#[derive(Clone, PartialEq, Debug)]
+struct Asked {
+    is_permission: bool,
+    options: Vec<String>,
+}
+
+/// Why a reply is not handed to the agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoReply {
+    /// The agent asks nothing, or not any more.
+    #[error("nothing is being asked, or it was answered already")]
+    NothingAsked,
+    /// It asks for leave, and this is none of the answers to choose from.
+    #[error("the reply must be one of the options")]
+    NotAnOption,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { phase: Phase::Preparing, shown: String::new(), delivered: false, settled: false }
+        let (phase, shown) = (Phase::Preparing, String::new());
+        Self { phase, shown, delivered: false, settled: false, attentions: 0, asked: None }
     }
 }
 
@@ -97,6 +120,14 @@ impl Machine {
     /// The agent may still work on the turn although it is over.
     pub fn leaves_agent_busy(&self) -> bool {
         self.delivered && !self.settled
+    }
+
+    /// Whether this line may be handed to the agent as a reply, and to which of its questions in this turn (1, 2, …).
+    pub fn reply(&self, line: &str) -> Result<u32, NoReply> {
+        let asked = self.asked.as_ref().ok_or(NoReply::NothingAsked)?;
+        // An option is typed as any text is.
+        let chosen = asked.options.is_empty() || asked.options.iter().any(|option| envelope::line(option) == line);
+        if asked.is_permission && !chosen { Err(NoReply::NotAnOption) } else { Ok(self.attentions) }
     }
 
     /// Takes one step.
@@ -135,19 +166,28 @@ impl Machine {
             AgentEvent::Delta(delta) => {
                 self.shown.push_str(&delta);
                 let data = json!({ "delta": delta, "streamed": true });
-                (self, vec![Effect::Emit(EventKind::Content, data)])
+                self.goes_on(Effect::Emit(EventKind::Content, data))
             }
-            AgentEvent::Activity(activity) => (self, vec![Effect::Activity(activity)]),
+            AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
             AgentEvent::Attention { kind, prompt, options } => {
                 let data = json!({ "kind": kind, "prompt": prompt, "options": options });
-                (self, vec![Effect::Attention, Effect::Emit(EventKind::Attention, data)])
+                self.attentions += 1;
+                self.asked = Some(Asked { is_permission: kind == "permission", options });
+                (self, vec![Effect::Emit(EventKind::Attention, data), Effect::Attention(true)])
             }
+            AgentEvent::AttentionOver => self.goes_on(None),
             AgentEvent::Done(text) => self.answer(&text),
             AgentEvent::Error { code, message } => {
                 self.settled = code == ErrorCode::AgentDied;
                 self.fail(code, message)
             }
         }
+    }
+
+    /// The agent does something again: it asks no more.
+    fn goes_on(mut self, effect: impl Into<Option<Effect>>) -> (Self, Vec<Effect>) {
+        let over = self.asked.take().map(|_| Effect::Attention(false));
+        (self, effect.into().into_iter().chain(over).collect())
     }
 
     /// Whatever was shown, what the client holds at the end is the body.
@@ -162,14 +202,16 @@ impl Machine {
         };
         self.shown.clone_from(&answer.body);
         self.settled = true;
+        self.asked = None;
         let finish = Effect::Finish { outcome: Outcome::Done(answer), streamed };
         let effects = last.map(|(kind, data)| Effect::Emit(kind, data)).into_iter().chain([Effect::Detach, finish]);
         (self.enter(Phase::Finishing), effects.collect())
     }
 
-    fn fail(self, code: ErrorCode, message: String) -> (Self, Vec<Effect>) {
+    fn fail(mut self, code: ErrorCode, message: String) -> (Self, Vec<Effect>) {
         let partial = Some(self.shown.clone()).filter(|shown| !shown.is_empty());
         let streamed = partial.is_some();
+        self.asked = None;
         let outcome = match code {
             ErrorCode::Cancelled => Outcome::Cancelled { partial },
             code => Outcome::Failed { code, message, partial },
@@ -210,6 +252,7 @@ mod tests {
             "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
             Just(AgentEvent::Activity(Some("reading".to_owned()))),
             Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![] }),
+            Just(AgentEvent::AttentionOver),
             "[ab\n]{0,6}".prop_map(AgentEvent::Done),
             Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
         ]
@@ -287,11 +330,54 @@ mod tests {
         }
 
         #[test]
+        fn a_reply_is_taken_exactly_while_something_is_asked(inputs in any_run()) {
+            let mut machine = Machine::default();
+            let (mut asked, mut number) = (false, 0);
+            for input in inputs {
+                let (next, effects) = machine.step(input);
+                machine = next;
+                for effect in &effects {
+                    match effect {
+                        Effect::Attention(true) => (asked, number) = (true, number + 1),
+                        Effect::Attention(false) | Effect::Finish { .. } => asked = false,
+                        _ => {}
+                    }
+                }
+                prop_assert_eq!(machine.reply("x"), if asked { Ok(number) } else { Err(NoReply::NothingAsked) });
+            }
+        }
+
+        #[test]
         fn every_turn_can_be_ended_at_any_time(inputs in any_run()) {
             let end = Input::End(ErrorCode::SessionReset, "reset".to_owned());
             let (machine, _) = run(inputs.into_iter().chain([end, Input::Recorded]));
             prop_assert_eq!(machine.phase, Phase::Over);
         }
+    }
+
+    #[test]
+    fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
+        let ask = |kind: &str, options: &[&str]| {
+            let options = options.iter().map(|option| (*option).to_owned()).collect();
+            let attention = AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options };
+            let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
+            run(ready.into_iter().chain([Input::Agent(attention)])).0
+        };
+        let leave = ask("permission", &["allow", "deny\nall"]);
+        assert_eq!((leave.reply("allow"), leave.reply("deny all")), (Ok(1), Ok(1)));
+        assert_eq!((leave.reply("Allow"), leave.reply("")), (Err(NoReply::NotAnOption), Err(NoReply::NotAnOption)));
+        assert_eq!(ask("permission", &[]).reply("why?"), Ok(1));
+        assert_eq!(ask("question", &["red", "blue"]).reply("green"), Ok(1));
+        let (again, _) = leave.step(Input::Agent(AgentEvent::Attention {
+            kind: "question".to_owned(),
+            prompt: "!".to_owned(),
+            options: vec![],
+        }));
+        assert_eq!(again.reply("x"), Ok(2));
+        assert_eq!(
+            again.step(Input::Agent(AgentEvent::Delta("y".to_owned()))).0.reply("x"),
+            Err(NoReply::NothingAsked)
+        );
     }
 
     #[test]

@@ -8,14 +8,16 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::json;
+use tokio::sync::oneshot;
 
+pub use self::machine::NoReply;
 use self::machine::{Effect, Input, Machine};
 use super::address::Address;
 use super::closing;
 use super::pane::PaneMsg;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
-use crate::backend::{Agent, AgentEvent, BackendError, Job};
+use crate::backend::{Agent, AgentEvent, BackendError, Job, Replied};
 use crate::faults;
 use crate::store::{Turn, Write, Written};
 use crate::streams::TurnLog;
@@ -35,9 +37,27 @@ pub enum TurnMsg {
         code: ErrorCode,
         /// For people.
         message: String,
+        /// Told whether it is this that ends it.
+        taken: Option<oneshot::Sender<bool>>,
     },
+    /// A person's reply to what the agent asks: one sanitised line.
+    Reply(String, oneshot::Sender<Answered>),
     /// The end is durable and shown.
     Recorded,
+}
+
+/// What a reply is answered.
+pub type Answered = Result<(), ReplyError>;
+
+/// Why a reply was not handed to the agent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReplyError {
+    /// Now is not the time, or this is not the text.
+    #[error(transparent)]
+    Refused(#[from] NoReply),
+    /// The agent cannot be reached.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
 }
 
 /// What a turn is given.
@@ -102,6 +122,7 @@ impl Actor for TurnActor {
         run: &mut TurnRun,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
+        let mut taken = None;
         let input = match message {
             TurnMsg::Opened(Ok(agent)) => {
                 let place = agent.place().to_owned();
@@ -116,11 +137,22 @@ impl Actor for TurnActor {
             TurnMsg::Claimed(None) => Input::ClaimLost,
             TurnMsg::Agent(Some(event)) => Input::Agent(event),
             TurnMsg::Agent(None) => Input::Vanished,
-            TurnMsg::End { code, message } => Input::End(code, message),
+            TurnMsg::End { code, message, taken: asker } => {
+                taken = asker;
+                Input::End(code, message)
+            }
+            TurnMsg::Reply(line, reply) => {
+                Self::reply(run, line, reply);
+                return Ok(());
+            }
             TurnMsg::Recorded => Input::Recorded,
         };
         let (machine, effects) = std::mem::take(&mut run.machine).step(input);
         run.machine = machine;
+        if let Some(taken) = taken {
+            // Without an effect it was decided already how the turn ends.
+            let _ = taken.send(!effects.is_empty());
+        }
         for effect in effects {
             self.perform(&myself, run, effect);
         }
@@ -139,11 +171,8 @@ impl TurnActor {
                 self.log.publish(std::slice::from_ref(&event));
                 self.wiring.recorder.append(run.turn.turn_id, vec![event]);
             }
-            Effect::Activity(activity) => self.log.update_pulse(|pulse| {
-                pulse.attention = false;
-                pulse.activity = activity;
-            }),
-            Effect::Attention => self.log.update_pulse(|pulse| pulse.attention = true),
+            Effect::Activity(activity) => self.log.update_pulse(|pulse| pulse.activity = activity.map(Into::into)),
+            Effect::Attention(waits) => self.log.update_pulse(|pulse| pulse.attention = waits),
             Effect::Detach => {
                 if let Some(pump) = run.pump.take() {
                     pump.abort();
@@ -216,6 +245,24 @@ impl TurnActor {
             }
             let _ = address.send(TurnMsg::Agent(None));
         }));
+    }
+
+    /// Hands a reply to the agent, beside the actor; what tmux is asked to do once, it does once.
+    fn reply(run: &TurnRun, line: String, reply: oneshot::Sender<Answered>) {
+        let number = match run.machine.reply(&line) {
+            Ok(number) => number,
+            Err(refusal) => return drop(reply.send(Err(refusal.into()))),
+        };
+        let Some(agent) = run.agent.clone() else { return };
+        let turn_id = run.turn.turn_id;
+        tokio::spawn(async move {
+            let answer = match agent.reply(turn_id, number, &line).await {
+                Ok(Replied::Typed) => Ok(()),
+                Ok(Replied::Refused) => Err(NoReply::NothingAsked.into()),
+                Err(error) => Err(error.into()),
+            };
+            let _ = reply.send(answer);
+        });
     }
 
     fn start(&self, run: &mut TurnRun) {

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::delivery;
 use super::incarnation::{Incarnation, gone, unavailable};
-use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job};
+use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied};
 use crate::turn::{ErrorCode, TurnId};
 
 /// Reports that may wait for the turn before the backend waits itself.
@@ -36,7 +36,14 @@ impl Agent for Incarnation {
         ReceiverStream::new(stream).boxed()
     }
 
+    async fn reply(&self, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError> {
+        delivery::reply(self, turn, number, text).await
+    }
+
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
+        self.keyboard.lock().await.interrupted = Some(turn);
+        // Whoever was about to type it may have written them anew.
+        self.spool.remove_inputs(turn);
         let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
         if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
             return Ok(());

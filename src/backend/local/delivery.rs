@@ -8,10 +8,10 @@ use super::reader::{Reader, Seen, refused};
 use crate::agent::envelope::{self, Flags};
 use crate::agent::profile::NewlineManner;
 use crate::agent::spool::Input;
-use crate::backend::{Agent, AgentEvent, BackendError, Job};
+use crate::backend::{Agent, AgentEvent, BackendError, Job, Replied};
 use crate::faults;
-use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
-use crate::turn::ErrorCode;
+use crate::tmux::{self, Newline, Paste, Pasted, Reply, TmuxError, paste, press_again};
+use crate::turn::{ErrorCode, TurnId};
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
 const PASTE_TRIES: usize = 5;
@@ -49,6 +49,11 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 
 /// Writes the turn's files and types its envelope.
 async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), BackendError> {
+    // Until it is typed: an interrupt waits for that, and keeps a turn that was not typed yet from being typed at all.
+    let keyboard = agent.keyboard.lock().await;
+    if keyboard.interrupted == Some(job.turn_id) {
+        return Err(BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed"));
+    }
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags =
@@ -86,7 +91,29 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
     pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })
 }
 
-fn is_unsure(outcome: &Result<Pasted, TmuxError>) -> bool {
+/// Types a reply to what the agent asks, at most once.
+pub async fn reply(agent: &Incarnation, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError> {
+    let keyboard = agent.keyboard.lock().await;
+    if keyboard.interrupted == Some(turn) {
+        return Ok(Replied::Refused);
+    }
+    let fence = turn.to_string();
+    let type_once = || tmux::reply(&agent.server, Reply { pane: &agent.terminal.pane, fence: &fence, number, text });
+    let (mut outcome, mut tries) = (type_once().await, 1);
+    while tries < PASTE_TRIES && is_unsure(&outcome) && agent.is_alive() {
+        outcome = type_once().await;
+        tries += 1;
+    }
+    match outcome {
+        // Refused after a try whose fate was unknown: it was that one.
+        Ok(typed) => Ok(if typed || tries > 1 { Replied::Typed } else { Replied::Refused }),
+        Err(TmuxError::PaneDead(_) | TmuxError::ServerGone(_)) => Err(died("it takes no reply any more")),
+        Err(error) if error.is_missing_target() => Err(died("it takes no reply any more")),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn is_unsure<T>(outcome: &Result<T, TmuxError>) -> bool {
     matches!(outcome, Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. } | TmuxError::ServerGone(_)))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
 use crate::agent::signal::{Signal, SignalLine};
@@ -36,6 +36,15 @@ pub struct Incarnation {
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
     reports: Mutex<Reports>,
+    /// Held by whoever types.
+    pub(super) keyboard: AsyncMutex<Keyboard>,
+}
+
+/// What may not be typed any more.
+#[derive(Default)]
+pub(super) struct Keyboard {
+    /// The last turn that was interrupted.
+    pub(super) interrupted: Option<TurnId>,
 }
 
 /// How far the agent's reports were read.
@@ -58,7 +67,8 @@ impl Incarnation {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
-        Self { config, server, terminal, spool, changes, place, exit, reports: Mutex::default() }
+        let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
+        Self { config, server, terminal, spool, changes, place, exit, reports, keyboard }
     }
 
     /// `Some` once the process is gone.

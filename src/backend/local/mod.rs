@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 
 pub use config::LocalConfig;
 
 use self::incarnation::{Incarnation, gone, unavailable};
-use super::{Agent, Backend, BackendError};
+use super::{Agent, Backend, BackendError, Exit};
 use crate::agent::profile::{PASSED_ON, Profile};
 use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
@@ -37,8 +37,13 @@ pub struct LocalBackend {
     watch: SpoolWatch,
     /// Started with the first agent, and again when it is gone.
     server: AsyncMutex<Option<Server>>,
-    /// Agents that were opened, to be asked for in `shutdown`.
-    opened: Mutex<Vec<Weak<Incarnation>>>,
+    /// Agents that were opened, and their ends: to be asked for in `shutdown`, also where nobody holds them any more.
+    opened: Mutex<Vec<Opened>>,
+}
+
+struct Opened {
+    agent: Weak<Incarnation>,
+    exit: watch::Receiver<Option<Exit>>,
 }
 
 impl LocalBackend {
@@ -93,7 +98,7 @@ impl LocalBackend {
         Ok(())
     }
 
-    fn opened(&self) -> MutexGuard<'_, Vec<Weak<Incarnation>>> {
+    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,6 +134,10 @@ impl Backend for LocalBackend {
         &self.config.profile.name
     }
 
+    fn can_reply(&self) -> bool {
+        self.config.profile.reply.is_some()
+    }
+
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
@@ -159,8 +168,8 @@ impl Backend for LocalBackend {
             return Err(error);
         }
         let mut opened = self.opened();
-        opened.retain(|agent| agent.strong_count() > 0);
-        opened.push(Arc::downgrade(&agent));
+        opened.retain(|opened| opened.exit.borrow().is_none());
+        opened.push(Opened { agent: Arc::downgrade(&agent), exit: agent.exit_watch() });
         Ok(agent)
     }
 
@@ -183,10 +192,15 @@ impl Backend for LocalBackend {
         {
             tracing::warn!(%error, "the tmux server did not stop");
         }
-        let agents: Vec<Arc<Incarnation>> = self.opened().drain(..).filter_map(|agent| agent.upgrade()).collect();
-        for agent in agents {
-            if let Err(error) = agent.close().await {
-                tracing::warn!(%error, "an agent did not end");
+        let agents: Vec<Opened> = self.opened().drain(..).collect();
+        for Opened { agent, mut exit } in agents {
+            let closed = match agent.upgrade() {
+                Some(agent) => agent.close().await.is_ok(),
+                // Its terminal is gone, and whoever watches it sees to the rest.
+                None => tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok(),
+            };
+            if !closed {
+                tracing::warn!("an agent did not end");
             }
         }
     }

@@ -111,7 +111,7 @@ impl Reader {
                 let options = options.into_iter().take(MAX_OPTIONS).map(short).collect();
                 (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt: short(prompt), options }))
             }
-            Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::Activity(None))),
+            Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::AttentionOver)),
             Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
             Signal::Stopped { turn_id, message } => {
                 if turn_id == self.turn {

@@ -13,8 +13,11 @@ const AFTER_ALL: &str = "g";
 
 const CONVERSATION: &str = "SELECT session_id, user_id, title, hidden_at FROM conversations WHERE session_id = ?1";
 
-const OPEN_TURNS: &str = "SELECT turn_id FROM paliadin_turns \
-     WHERE session_id = ?1 AND state IN ('queued', 'running') ORDER BY turn_id";
+const OPEN_TURNS: &str = concat!(
+    "SELECT ",
+    turn_columns!(),
+    " FROM paliadin_turns WHERE session_id = ?1 AND state IN ('queued', 'running') ORDER BY turn_id"
+);
 
 const HISTORY: &str = concat!(
     "SELECT ",
@@ -79,8 +82,8 @@ pub(super) async fn one(pool: &SqlitePool, session: SessionId) -> Result<Option<
     read::one(pool, query(CONVERSATION).bind(session.to_string()), rows::conversation).await
 }
 
-pub(super) async fn open_turns(pool: &SqlitePool, session: SessionId) -> Result<Vec<TurnId>, StoreError> {
-    read::many(pool, query(OPEN_TURNS).bind(session.to_string()), read::turn_id).await
+pub(super) async fn open_turns(pool: &SqlitePool, session: SessionId) -> Result<Vec<Turn>, StoreError> {
+    read::many(pool, query(OPEN_TURNS).bind(session.to_string()), rows::turn).await
 }
 
 pub(super) async fn history(

@@ -84,7 +84,7 @@ impl Store for SqliteStore {
         read::open_turns(&self.readers).await
     }
 
-    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<TurnId>, StoreError> {
+    async fn open_turns_of(&self, session: SessionId) -> Result<Vec<Turn>, StoreError> {
         conversations::open_turns(&self.readers, session).await
     }
 

@@ -58,7 +58,7 @@ pub(super) async fn one<T>(
     bound.fetch_optional(pool).await.map_err(store_error)?.as_ref().map(decode).transpose()
 }
 
-pub(super) fn turn_id(row: &SqliteRow) -> Result<TurnId, StoreError> {
+fn turn_id(row: &SqliteRow) -> Result<TurnId, StoreError> {
     Fields(row).parsed("turn_id")
 }
 

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row, SqliteConnection, query};
 use tempfile::TempDir;
 
 use super::client::{Client, Place};
@@ -21,7 +23,7 @@ use super::{Tested, eventually};
 /// Lines of the server's log that are shown where a test fails.
 const LOG_SHOWN: usize = 60;
 
-/// How long tmux's client may take to follow its server.
+/// How long tmux's client, and the program of its keeper session, may take to follow the server.
 const CLIENT_GRACE: Duration = Duration::from_secs(2);
 
 /// A product.
@@ -30,6 +32,7 @@ pub struct TestApp {
     place: Place,
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
+    replies: Mutex<Vec<String>>,
 }
 
 impl TestApp {
@@ -61,7 +64,7 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { root, place, settings, server: None })
+        Ok(Self { root, place, settings, server: None, replies: Mutex::default() })
     }
 
     /// Sets a further variable for the next start.
@@ -210,6 +213,27 @@ impl TestApp {
         eventually("the turn to be typed", async || Ok(self.typed(turn_id)?.pop())).await
     }
 
+    /// From now on this may be typed once beside the turns: a reply to what the agent asks.
+    pub fn expect_reply(&self, text: &str) {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+
+    /// A connection of its own to the database.
+    pub async fn database(&self) -> Tested<SqliteConnection> {
+        Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
+    }
+
+    /// Waits until the audit log has an entry of this action and target; how many there are.
+    pub async fn audited(&self, action: &str, target: &str) -> Tested<i64> {
+        let mut database = self.database().await?;
+        let look = eventually("an entry of the audit log", async || {
+            let count = query("SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2");
+            let count: i64 = count.bind(action).bind(target).fetch_one(&mut database).await?.get(0);
+            Ok(Some(count).filter(|count| *count > 0))
+        });
+        look.await
+    }
+
     /// Arms a fault point.
     pub fn arm(&self, point: &str) -> Tested {
         Ok(fs::write(self.root().join("faults").join(point), "panic")?)
@@ -242,15 +266,16 @@ impl TestApp {
             left.push("a tmux server".to_owned());
         }
         for process in self.processes()? {
-            // It goes when it hears that its server is gone; that may be a moment after the server.
-            if process.is_tmux_client() && process.ends_within(CLIENT_GRACE)? {
+            // These go when they hear that their server is gone; that may be a moment after the server.
+            if (process.is_tmux_client() || process.is_keeper()) && process.ends_within(CLIENT_GRACE)? {
                 continue;
             }
             left.push(format!("process {} {:?}", process.pid, process.arguments));
             process.kill()?;
         }
         left.extend(self.inputs_left());
-        match typed::each_turn_once(&self.typed_log()) {
+        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
             Err(error) => left.push(error.to_string()),
         }

@@ -151,6 +151,31 @@ impl Client {
         response.json().await
     }
 
+    /// Ends a turn; gives the answer as it is.
+    pub async fn cancel(&self, turn_id: &str) -> Tested<Response> {
+        self.request("POST", &format!("/api/paliadin/turns/{turn_id}/cancel")).send().await
+    }
+
+    /// Ends a turn; that must be accepted.
+    pub async fn cancelled(&self, turn: &Accepted) -> Tested {
+        let mut response = self.cancel(&turn.turn_id).await?;
+        match (response.status, response.json().await?) {
+            (202, body) if body == json!({ "ok": true }) => Ok(()),
+            (status, body) => Err(format!("not accepted: {status}: {body}").into()),
+        }
+    }
+
+    /// Answers what the agent asks; gives the status, and the code of a refusal.
+    pub async fn reply(&self, turn: &Accepted, text: &str) -> Tested<(u16, String)> {
+        let body = json!({ "text": text }).to_string();
+        let path = format!("/api/paliadin/turns/{}/reply", turn.turn_id);
+        let mut response = self.request("POST", &path).json(body).send().await?;
+        match response.status {
+            202 => Ok((202, response.json().await?["ok"].to_string())),
+            status => Ok((status, response.problem().await?)),
+        }
+    }
+
     /// What runs in the server, for admins.
     pub async fn actors(&self) -> Tested<Vec<Value>> {
         let actors = self.read("/api/admin/paliadin/actors").await?;

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::{PATIENCE, Tested};
@@ -38,6 +39,11 @@ impl Process {
 
     fn is_tmux(&self) -> bool {
         self.arguments.first().is_some_and(|program| program.starts_with("tmux"))
+    }
+
+    /// The program that keeps a tmux server without agents alive.
+    pub fn is_keeper(&self) -> bool {
+        self.arguments == ["tail", "-f", "/dev/null"]
     }
 
     fn has(&self, argument: &str) -> bool {
@@ -86,7 +92,8 @@ pub fn end(pid: i32, signal: Signal) -> Tested<bool> {
 
 fn is_gone(process: &OwnedFd, patience: Duration) -> Tested<bool> {
     let patience = Timespec::try_from(patience)?;
-    Ok(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience))? > 0)
+    // A child of the test that ends may interrupt the wait; then it begins anew.
+    Ok(retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)))? > 0)
 }
 
 /// Whether a tmux server answers on this socket.

@@ -33,15 +33,20 @@ pub fn read(log: &Path) -> Tested<Vec<Typed>> {
     Ok(whole.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
 }
 
-/// How many turns were typed.
+/// How many turns were typed. `replies` are what a test has had typed beside them.
 ///
 /// # Errors
-/// Where one was typed more than once, or something is no envelope at all.
-pub fn each_turn_once(log: &Path) -> Tested<usize> {
+/// Where a turn or a reply was typed more than once, or something else was typed.
+pub fn each_turn_once(log: &Path, replies: &[String]) -> Tested<usize> {
     let typed = read(log)?;
+    let mut replies = replies.to_vec();
     let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
     for typed in &typed {
-        *turns.entry(typed.turn().ok_or_else(|| format!("typed without an envelope: {typed:?}"))?).or_default() += 1;
+        match (typed.turn(), replies.iter().position(|reply| *reply == typed.raw)) {
+            (Some(turn), _) => *turns.entry(turn).or_default() += 1,
+            (None, Some(reply)) => drop(replies.swap_remove(reply)),
+            (None, None) => return Err(format!("typed without an envelope: {typed:?}").into()),
+        }
     }
     let twice: Vec<_> = turns.iter().filter(|(_, times)| **times > 1).collect();
     if twice.is_empty() { Ok(turns.len()) } else { Err(format!("typed more than once: {twice:?}").into()) }

@@ -1,6 +1,6 @@
 //! Typing through the fence.
 
-use paliadin::tmux::{Command, Newline, Pane, Paste, Pasted, Server, TmuxError, paste, press_again};
+use paliadin::tmux::{Command, Newline, Pane, Paste, Pasted, Reply, Server, TmuxError, paste, press_again, reply};
 use tokio::task::JoinSet;
 
 use super::{Host, turn};
@@ -100,4 +100,27 @@ async fn nothing_is_typed_where_nobody_reads() {
 
     let wrong = paste(&host.server, turn(&deaf, "T", 1, "\u{1b}[201~")).await;
     assert!(matches!(wrong, Err(TmuxError::Invalid(_))), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn each_question_of_a_turn_is_replied_to_once() {
+    let host = Host::start().await;
+    let (Pane { pane, .. }, mut typed) = host.recorder("agent", "").await;
+    let answer = |fence, number, text| reply(&host.server, Reply { pane: &pane, fence, number, text });
+    assert_eq!(answer("T1", 1, "early").await, Ok(false), "there is no turn yet");
+    paste(&host.server, turn(&pane, "T1", 3, "ask")).await.unwrap();
+    assert_eq!(answer("T0", 1, "of another turn").await, Ok(false));
+    assert_eq!(answer("T1", 1, "one; \"$HOME\" #{pid} \\;").await, Ok(true));
+    assert_eq!(answer("T1", 1, "again").await, Ok(false));
+    assert_eq!(answer("T1", 2, "two").await, Ok(true));
+    assert_eq!(answer("T1", 2, "two").await, Ok(false));
+    for text in ["", "a\nb", "a\rb", "\u{1b}"] {
+        assert!(matches!(answer("T1", 3, text).await, Err(TmuxError::Invalid(_))), "{text:?}");
+    }
+    paste(&host.server, turn(&pane, "T2", 3, "ask")).await.unwrap();
+    assert_eq!(answer("T1", 3, "late").await, Ok(false));
+    host.run(Command::new("copy-mode").args(["-t", pane.as_str()])).await.unwrap();
+    assert_eq!(answer("T2", 1, "three").await, Ok(true));
+    typed.expect("ask\rone; \"$HOME\" #{pid} \\;\rtwo\rask\rthree\r").await;
+    assert!(host.run(Command::new("list-buffers")).await.unwrap().is_empty());
 }

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::sse::kinds;
+use crate::harness::sse::{kinds, replayable};
 use crate::harness::{TestApp, Tested};
 
 #[tokio::test]
@@ -84,8 +84,7 @@ async fn a_stopped_server_ends_its_streams_and_goes_on_with_the_queue() -> Teste
     assert_eq!(user.turn(&waiting.turn_id).await?["response"], "on");
     assert_eq!(user.ended(&running).await?["error_code"], "uncertain");
     let again = user.collect(&done).await?;
-    let raw = |events: &[crate::harness::Event]| events.iter().map(|event| event.raw.clone()).collect::<Vec<_>>();
-    assert_eq!(raw(&again), raw(&whole), "what is over reads the same for ever");
+    assert_eq!(replayable(&again), replayable(&whole), "what is over reads the same for ever");
     Ok(())
 }
 

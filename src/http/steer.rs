@@ -1,0 +1,90 @@
+//! A turn under way: cancelled, or helped on by an answer to what its agent asks.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::auth::Asker;
+use super::owned::OwnedTurn;
+use super::{App, Code, Problem, input};
+use crate::actors::sessions::SessionsMsg;
+use crate::agent::envelope;
+use crate::store::{Turn, Write};
+use crate::turn::{ErrorCode, Timestamp, TurnId};
+
+/// How long whoever asked waits; what was asked for goes on all the same.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of a reply.
+const MAX_REPLY: usize = 4_000;
+
+/// `POST /api/paliadin/turns/{turn_id}/cancel`: ends the turn. One that is over stays as it is.
+pub async fn cancel(
+    State(app): State<App>,
+    Asker(user): Asker,
+    OwnedTurn(turn): OwnedTurn,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    cancel_turn(&app, user.email, &turn).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "ok": true }))))
+}
+
+/// Ends a turn in its user's name, if it is not over.
+pub async fn cancel_turn(app: &App, actor: String, turn: &Turn) -> Result<(), Problem> {
+    if turn.state.is_final() {
+        return Ok(());
+    }
+    let key = (turn.user_id, turn.persona.clone());
+    let cancelled = app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn.turn_id, reply));
+    let late = |_| Problem::unavailable(ErrorCode::StoreUnavailable, "the turn could not be ended yet; try again");
+    if timeout(PATIENCE, cancelled).await.map_err(late)??? {
+        audit(app, actor, "turn.cancel", turn.turn_id);
+    }
+    Ok(())
+}
+
+/// The body of a reply.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reply {
+    text: String,
+}
+
+/// `POST /api/paliadin/turns/{turn_id}/reply`: hands an answer to the agent, once for each of its questions.
+pub async fn reply(
+    State(app): State<App>,
+    Asker(user): Asker,
+    OwnedTurn(turn): OwnedTurn,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let Json(body) = body?;
+    let Reply { text } = input::object(body)?;
+    let line = envelope::line(&text);
+    if line.is_empty() || line.len() > MAX_REPLY {
+        return Err(Problem::invalid(format!("`text` must have 1 to {MAX_REPLY} bytes beside control characters")));
+    }
+    if !app.backend.can_reply() {
+        let detail = "this agent takes answers in its terminal only";
+        return Err(Problem::new(StatusCode::CONFLICT, Code::ReplyUnsupported, detail));
+    }
+    let key = (turn.user_id, turn.persona.clone());
+    let replied = app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, line, reply));
+    let late = |_| Problem::unavailable(ErrorCode::TmuxUnavailable, "the agent's terminal does not answer");
+    timeout(PATIENCE, replied).await.map_err(late)???;
+    audit(&app, user.email, "attention.reply", turn.turn_id);
+    Ok((StatusCode::ACCEPTED, Json(json!({ "ok": true }))))
+}
+
+fn audit(app: &App, actor: String, action: &str, turn_id: TurnId) {
+    app.recorder.later(Write::Audit {
+        actor,
+        action: action.to_owned(),
+        target: turn_id.to_string(),
+        detail: json!({}),
+        at: Timestamp::now(),
+    });
+}
