@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::auth::Asker;
 use super::owned::OwnedConversation;
 use super::{App, Problem, answer, input, steer};
-use crate::store::{Listing, Write, Written};
+use crate::actors::address::Gone;
+use crate::store::{Listing, User, Write, Written};
 use crate::turn::{SessionId, Timestamp};
 
 /// Bytes of what is searched for.
@@ -83,8 +84,14 @@ pub async fn delete(
     Asker(user): Asker,
     OwnedConversation(conversation): OwnedConversation,
 ) -> Result<StatusCode, Problem> {
-    let (session_id, user_id) = (conversation.session_id, user.user_id);
-    let hide = Write::HideConversation { session_id, user_id, at: Timestamp::now() };
+    // Beside the request: once it is hidden, its turns are ended, whether or not whoever asked still listens.
+    let deleted = tokio::spawn(delete_whole(app, user, conversation.session_id));
+    deleted.await.map_err(|_| Gone)??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete_whole(app: App, user: User, session_id: SessionId) -> Result<(), Problem> {
+    let hide = Write::HideConversation { session_id, user_id: user.user_id, at: Timestamp::now() };
     if app.recorder.write(hide).await? == Written::Count(0) {
         return Err(Problem::not_found());
     }
@@ -97,7 +104,7 @@ pub async fn delete(
             tracing::warn!(turn_id = %turn.turn_id, "a turn of a deleted conversation goes on for now");
         }
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn audit(app: &App, actor: String, action: &str, session_id: SessionId) {

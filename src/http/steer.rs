@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::auth::Asker;
 use super::owned::OwnedTurn;
 use super::{App, Code, Problem, input};
+use crate::actors::address::Gone;
 use crate::actors::sessions::SessionsMsg;
 use crate::agent::envelope;
 use crate::store::{Turn, Write};
@@ -39,12 +40,28 @@ pub async fn cancel_turn(app: &App, actor: String, turn: &Turn) -> Result<(), Pr
         return Ok(());
     }
     let key = (turn.user_id, turn.persona.clone());
-    let cancelled = app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn.turn_id, reply));
-    let late = |_| Problem::unavailable(ErrorCode::StoreUnavailable, "the turn could not be ended yet; try again");
-    if timeout(PATIENCE, cancelled).await.map_err(late)??? {
-        audit(app, actor, "turn.cancel", turn.turn_id);
+    let (app, turn_id) = (app.clone(), turn.turn_id);
+    let late = Problem::unavailable(ErrorCode::StoreUnavailable, "the turn could not be ended yet; try again");
+    to_the_end(late, async move {
+        if app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn_id, reply)).await?? {
+            audit(&app, actor, "turn.cancel", turn_id);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Waits a while for what is done beside the request: it goes on, and is written down, also where the answer is `late`
+/// or whoever asked has hung up.
+async fn to_the_end(
+    late: Problem,
+    work: impl Future<Output = Result<(), Problem>> + Send + 'static,
+) -> Result<(), Problem> {
+    match timeout(PATIENCE, tokio::spawn(work)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Gone.into()),
+        Err(_) => Err(late),
     }
-    Ok(())
 }
 
 /// The body of a reply.
@@ -72,10 +89,13 @@ pub async fn reply(
         return Err(Problem::new(StatusCode::CONFLICT, Code::ReplyUnsupported, detail));
     }
     let key = (turn.user_id, turn.persona.clone());
-    let replied = app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, line, reply));
-    let late = |_| Problem::unavailable(ErrorCode::TmuxUnavailable, "the agent's terminal does not answer");
-    timeout(PATIENCE, replied).await.map_err(late)???;
-    audit(&app, user.email, "attention.reply", turn.turn_id);
+    let late = Problem::unavailable(ErrorCode::TmuxUnavailable, "the agent's terminal does not answer");
+    to_the_end(late, async move {
+        app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, line, reply)).await??;
+        audit(&app, user.email, "attention.reply", turn.turn_id);
+        Ok(())
+    })
+    .await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "ok": true }))))
 }
 

@@ -45,6 +45,7 @@ impl SessionActor {
         queue: Result<(Vec<TurnId>, Option<Box<Turn>>), StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         state.looking = false;
+        let is_known = queue.is_ok();
         let (queued, next) = match queue {
             Ok(queue) => queue,
             Err(error) => {
@@ -68,7 +69,8 @@ impl SessionActor {
             self.run(myself, state, *turn).await?;
             state.moved = None;
             self.tell_positions(state, None);
-        } else if !state.look_again
+        } else if is_known
+            && !state.look_again
             && let Some(moved) = state.moved.take()
         {
             self.tell_positions(state, Some(moved));
