@@ -12,7 +12,7 @@ export class Drafts {
   /** `null` names the conversation that is not begun yet. */
   read(sessionId: string | null): string {
     try {
-      return localStorage.getItem(this.#key(sessionId)) ?? "";
+      return localStorage.getItem(this.keyOf(sessionId)) ?? "";
     } catch {
       return "";
     }
@@ -20,14 +20,15 @@ export class Drafts {
 
   write(sessionId: string | null, text: string): void {
     try {
-      if (text === "") localStorage.removeItem(this.#key(sessionId));
-      else localStorage.setItem(this.#key(sessionId), text);
+      if (text === "") localStorage.removeItem(this.keyOf(sessionId));
+      else localStorage.setItem(this.keyOf(sessionId), text);
     } catch {
       // Storage is full or refused: the text is still in its field.
     }
   }
 
-  #key(sessionId: string | null): string {
+  /** Under which key of the storage a draft is kept. */
+  keyOf(sessionId: string | null): string {
     return `paliadin.draft:${this.#user}:${sessionId ?? NEW}`;
   }
 }
