@@ -32,7 +32,7 @@ export function download(name: string, text: string): void {
   link.href = address;
   link.download = `${
     name
-      .replaceAll(/[^\p{L}\p{N} ._-]+/gu, " ")
+      .replaceAll(/[^\p{L}\p{N}._-]+/gu, " ")
       .trim()
       .slice(0, 80) || "paliadin"
   }.md`;
