@@ -76,6 +76,16 @@ export class ChatPage {
     return (await answer.count()) === 0 ? "" : ((await answer.textContent()) ?? "").trim();
   }
 
+  /** The lines of an answer to `!lines` that are shown now. */
+  async lines(question: string): Promise<string[]> {
+    return (await this.answer(question)).match(/line \d+/g) ?? [];
+  }
+
+  /** Waits until an answer to `!lines` has come so far. */
+  async showsLine(question: string, number: number): Promise<void> {
+    await seen(this.turn(question).getByText(new RegExp(`line ${number}(?!\\d)`)));
+  }
+
   /** Where a turn stands: `sending`, `queued`, `working`, `done` and so on. */
   async phase(question: string): Promise<string> {
     const turn = this.turn(question);

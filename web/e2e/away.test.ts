@@ -1,0 +1,86 @@
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { seen } from "./harness/wait";
+import { useWorld } from "./harness/world";
+
+const world = useWorld();
+const FAILED = /Failed to load resource/;
+
+test("who is not signed in is told how to", async () => {
+  const chat = await world.visit({ user: null });
+  chat.watch.expect(/status of 401/);
+  const response = await chat.page.goto(`${world.server.origin}/paliadin`);
+  expect(response?.status()).toBe(401);
+  await seen(chat.page.getByRole("heading", { level: 1 }));
+  expect(await chat.page.locator("body").innerText()).toMatch(/sign.in/i);
+});
+
+test("who is signed out while the page is open is told so, and goes on after signing in", async () => {
+  const chat = await world.open();
+  chat.watch.expect(/status of 401/);
+  await chat.askAndWait("!echo signed in");
+  const [session] = world.server.sql<{ hash: string }>(
+    `SELECT hash FROM web_sessions WHERE user_id = '${chat.user.id}'`,
+  );
+  world.server.sql(`UPDATE web_sessions SET expires_at = 1 WHERE hash = '${session!.hash}'`);
+  await chat.ask("!echo signed out");
+  await seen(chat.page.getByText(chat.words.signedOut).first());
+  world.server.sql(
+    `UPDATE web_sessions SET expires_at = ${Date.now() + 60_000} WHERE hash = '${session!.hash}'`,
+  );
+  await chat.button(chat.words.retry).click();
+  await chat.reaches("!echo signed out", "done");
+  expect(world.server.timesTyped("!echo signed out")).toBe(1);
+});
+
+test("a conversation that does not exist, or is another's, is said to be missing", async () => {
+  const owner = await world.open();
+  await owner.askAndWait("!echo mine");
+  for (const sessionId of [randomUUID(), owner.sessionId]) {
+    const chat = await world.open({ sessionId });
+    await seen(chat.page.getByRole("heading", { name: chat.words.notFound }));
+    await chat.button(chat.words.newChat, chat.page.getByRole("main")).last().click();
+    await seen(chat.page.getByRole("heading", { name: chat.words.greeting }));
+  }
+});
+
+test("a server that is away when the page opens is waited for", async () => {
+  const chat = await world.visit();
+  chat.watch.expect(FAILED);
+  let away = true;
+  await chat.page.route("**/api/paliadin/**", (route) => (away ? route.abort() : route.continue()));
+  await chat.page.goto(`${world.server.origin}/paliadin`);
+  await seen(chat.page.getByRole("heading", { name: chat.words.unreachable }));
+  away = false;
+  await chat.button(chat.words.tryNow).click();
+  await seen(chat.page.getByRole("heading", { name: chat.words.greeting }));
+});
+
+test("a page that is open while the server restarts goes on by itself", async () => {
+  const chat = await world.open();
+  chat.watch.expect(FAILED);
+  await chat.askAndWait("!echo before");
+  await world.server.stop();
+  await chat.page.reload();
+  await seen(chat.page.getByRole("heading", { name: chat.words.unreachable }));
+  await world.server.start();
+  await seen(chat.turn("!echo before"));
+  await chat.askAndWait("!echo after");
+});
+
+test("a running answer goes on over a server that was killed, as far as the server can", async () => {
+  const chat = await world.open();
+  chat.watch.expect(FAILED);
+  await chat.askAndWait("!echo before");
+  const turn = await chat.ask("!lines 1000 20");
+  await chat.showsLine("!lines 1000 20", 10);
+  const queued = await chat.ask("!echo in line");
+  await world.server.kill9();
+  await seen(turn.getByText(chat.words.reconnecting));
+  await world.server.start();
+  // Today it is not taken up again; the page says so, keeps what was there, and the queue goes on.
+  await chat.reaches("!lines 1000 20", "failed");
+  expect(await chat.answer("!lines 1000 20")).toContain("line 10");
+  await chat.reaches("!echo in line", "done");
+  await seen(queued);
+});
