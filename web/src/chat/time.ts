@@ -25,9 +25,11 @@ export function duration(ms: number): string {
 
 /** How long ago a day was, in the steps of the list of conversations. */
 export function age(moment: string, now = new Date()): "today" | "yesterday" | "lastWeek" | "older" {
-  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime();
-  const days = Math.ceil((midnight - Date.parse(moment)) / 86_400_000);
-  if (days <= 0) return "today";
-  if (days === 1) return "yesterday";
-  return days <= 7 ? "lastWeek" : "older";
+  // Days are counted by the calendar: where clocks are changed, one has 23 or 25 hours.
+  const midnight = (ago: number) =>
+    new Date(now.getFullYear(), now.getMonth(), now.getDate() - ago).getTime();
+  const then = Date.parse(moment);
+  if (then >= midnight(0)) return "today";
+  if (then >= midnight(1)) return "yesterday";
+  return then >= midnight(7) ? "lastWeek" : "older";
 }
