@@ -4,7 +4,7 @@ export type Action = "new" | "search" | "focus" | "stop" | "edit" | "copy" | "si
 
 interface Shortcut {
   action: Action;
-  /** `KeyboardEvent.code`: where the key is, whatever a modifier makes of its letter. */
+  /** `KeyboardEvent.code`: where the key is, whatever Alt makes of its letter. */
   code: string;
   /** `mod` is Ctrl, and Command on a Mac. */
   with: "mod" | "alt";
@@ -27,16 +27,26 @@ export function isMac(): boolean {
 }
 
 export function actionOf(event: KeyboardEvent): Action | null {
-  if (event.shiftKey || event.isComposing) return null;
-  const mod = isMac() ? event.metaKey && !event.ctrlKey : event.ctrlKey && !event.metaKey;
-  for (const shortcut of SHORTCUTS) {
-    // The layout may have `/` elsewhere, as the German one does.
-    const hit = event.code === shortcut.code || (shortcut.with === "mod" && event.key === shortcut.shown);
-    const held =
-      shortcut.with === "mod" ? mod && !event.altKey : event.altKey && !event.ctrlKey && !event.metaKey;
-    if (hit && held) return shortcut.action;
-  }
-  return null;
+  if (event.isComposing) return null;
+  const { altKey, ctrlKey, metaKey, shiftKey } = event;
+  const mod = (isMac() ? metaKey && !ctrlKey : ctrlKey && !metaKey) && !altKey;
+  // AltGr, with which people type, is Ctrl + Alt to some systems.
+  const alt = altKey && !ctrlKey && !metaKey && !shiftKey;
+  const found = SHORTCUTS.find((shortcut) =>
+    shortcut.with === "mod" ? mod && isOn(shortcut, event) : alt && event.code === shortcut.code,
+  );
+  return found?.action ?? null;
+}
+
+/**
+ * Whether this is the shortcut's key. Ctrl and Command leave the layout's own characters: the German layout has `/` on
+ * Shift + 7, and on the key where others have it one that makes the page smaller. A place on the keyboard counts only
+ * where the layout has none of our letters, as the Russian one.
+ */
+function isOn({ code, shown }: Shortcut, event: KeyboardEvent): boolean {
+  if (event.shiftKey && /[A-Z]/.test(shown)) return false;
+  if (event.key.toUpperCase() === shown) return true;
+  return event.code === code && !event.shiftKey && !/^[\x20-\x7e]$/.test(event.key);
 }
 
 /** The keys of an action, as they are written on the keyboard. */
