@@ -28,16 +28,21 @@ export async function notify(title: string, body: string, tag: string, url: stri
     icon: `${import.meta.env.BASE_URL}icon-192.png`,
     data: { url },
   };
-  // Phones show only those of a service worker.
-  const worker = await navigator.serviceWorker?.getRegistration("/paliadin");
-  if (worker) {
-    await worker.showNotification(title, options);
-    return;
+  try {
+    // Phones show only those of a service worker.
+    const worker = await navigator.serviceWorker?.getRegistration("/paliadin").catch(() => undefined);
+    if (worker) {
+      await worker.showNotification(title, options);
+      return;
+    }
+    const notification = new Notification(title, options);
+    notification.onclick = () => {
+      window.focus();
+      location.hash = new URL(url, location.href).hash;
+      notification.close();
+    };
+  } catch (error) {
+    // The page itself says the same.
+    console.info("no notification:", error);
   }
-  const notification = new Notification(title, options);
-  notification.onclick = () => {
-    window.focus();
-    location.hash = new URL(url, location.href).hash;
-    notification.close();
-  };
 }
