@@ -19,6 +19,7 @@ export class ConversationList {
   #searching = new AbortController();
   #typing: ReturnType<typeof setTimeout> | undefined;
   #busy = false;
+  /** What is being read may be out of date when it comes. */
   #again = false;
 
   constructor(api: Api) {
@@ -42,6 +43,8 @@ export class ConversationList {
         this.#again = false;
         const wanted = Math.min(Math.max(this.items?.length ?? 0, PAGE), 200);
         const items = await this.#api.conversations({ limit: wanted }, this.#reading.signal);
+        // It may be from before what made us ask again.
+        if (this.#again) continue;
         this.hasMore = items.length === wanted;
         this.items = items;
         this.failed = null;
@@ -56,6 +59,7 @@ export class ConversationList {
   async more(): Promise<void> {
     const last = this.items?.at(-1);
     if (!last || this.#busy) return;
+    this.#busy = true;
     try {
       const items = await this.#api.conversations(
         { before: last.last_turn_id, limit: PAGE },
@@ -65,7 +69,10 @@ export class ConversationList {
       this.items = [...(this.items ?? []), ...items];
     } catch {
       // The button is still there.
+    } finally {
+      this.#busy = false;
     }
+    if (this.#again) await this.refresh();
   }
 
   /** Searches titles at once among those that are here, and titles and texts on the server. */
@@ -86,6 +93,7 @@ export class ConversationList {
   }
 
   rename(renamed: Conversation): void {
+    this.#again = this.#busy;
     const put = (items: readonly Conversation[] | null) =>
       items?.map((item) => (item.session_id === renamed.session_id ? renamed : item)) ?? null;
     this.items = put(this.items);
@@ -93,6 +101,7 @@ export class ConversationList {
   }
 
   drop(sessionId: string): void {
+    this.#again = this.#busy;
     const without = (items: readonly Conversation[] | null) =>
       items?.filter((item) => item.session_id !== sessionId) ?? null;
     this.items = without(this.items);
@@ -107,6 +116,7 @@ export class ConversationList {
   async #ask(search: string, signal: AbortSignal): Promise<void> {
     try {
       const there = await this.#api.conversations({ search, limit: PAGE }, signal);
+      if (signal.aborted) return;
       const ids = new Set(there.map((item) => item.session_id));
       const here = (this.found ?? []).filter((item) => !ids.has(item.session_id));
       this.found = [...there, ...here].sort((a, b) => (a.last_turn_id < b.last_turn_id ? 1 : -1));
