@@ -8,6 +8,7 @@ import { uuid } from "../lib/ids";
 import { deliver } from "../lib/outbox";
 import { followShared } from "../lib/stream/share";
 import { accepted, apply, fromQuestion, fromRow, isOpen } from "../lib/turn";
+import { anyOf } from "../lib/wait";
 import { mayComeLate, watchForLate } from "./late";
 import type { Services } from "./services";
 import { TurnCell } from "./turn.svelte";
@@ -28,8 +29,8 @@ export class Conversation {
   readonly #services: Services;
   readonly #ending = new AbortController();
   readonly #following = new Set<string>();
-  /** `client_turn_id`s of messages that are being sent. */
-  readonly #delivering = new Set<string>();
+  /** How to give up the messages that are being sent, by `client_turn_id`. */
+  readonly #delivering = new Map<string, () => void>();
 
   /** `begun` is false for one that nobody has asked anything in. */
   constructor(services: Services, sessionId: string, begun: boolean) {
@@ -141,9 +142,13 @@ export class Conversation {
     this.#services.tell({ kind: "turn", sessionId: this.sessionId, turnId });
   }
 
-  /** Gives up a message that has not been sent. */
+  /** Gives up a message that has not been sent. Where it is on its way already, it is stopped when it has arrived. */
   discard(cell: TurnCell): void {
-    if (cell.view.clientTurnId !== null) this.#services.outbox.remove(cell.view.clientTurnId);
+    const { clientTurnId } = cell.view;
+    if (clientTurnId !== null) {
+      this.#services.outbox.remove(clientTurnId);
+      this.#delivering.get(clientTurnId)?.();
+    }
     this.cells = this.cells.filter((other) => other !== cell);
     if (this.cells.length === 0) this.standing = "new";
   }
@@ -215,21 +220,31 @@ export class Conversation {
       cell = new TurnCell(fromQuestion(ask, new Date()));
       this.cells = [...this.cells, cell];
     }
-    this.#delivering.add(ask.client_turn_id);
-    void this.#deliver(cell, ask).finally(() => this.#delivering.delete(ask.client_turn_id));
+    const sending = anyOf(this.#ending.signal);
+    this.#delivering.set(ask.client_turn_id, sending.abort);
+    void this.#deliver(cell, ask, sending.signal).finally(() => {
+      sending.abort();
+      this.#delivering.delete(ask.client_turn_id);
+    });
   }
 
-  async #deliver(cell: TurnCell, ask: Ask): Promise<void> {
+  async #deliver(cell: TurnCell, ask: Ask, signal: AbortSignal): Promise<void> {
     const { api, outbox } = this.#services;
+    // Whoever gives a message up ends the waits; a request that is on its way may reach the server all the same.
+    const once = { ask: (body: Ask) => api.ask(body, this.#ending.signal) };
     try {
-      const answer = await deliver(api, ask, {
-        signal: this.#ending.signal,
+      const answer = await deliver(once, ask, {
+        signal,
         onWait: (why) => {
           cell.held = why;
           cell.view = { ...cell.view, phase: "unsent" };
         },
       });
       outbox.remove(ask.client_turn_id);
+      if (signal.aborted && !this.#ending.signal.aborted) {
+        await api.cancel(answer.turn_id);
+        return this.#services.listChanged();
+      }
       cell.held = null;
       cell.view = accepted(cell.view, answer);
       this.#services.tell({ kind: "turn", sessionId: this.sessionId, turnId: answer.turn_id });

@@ -61,7 +61,7 @@ export interface DeliverOptions {
  * Sends a question until the server has it, however long that takes. Rejects with the `ApiError` of a refusal that
  * another try would not change, and with the signal's reason when aborted.
  */
-export async function deliver(api: Api, ask: Ask, options: DeliverOptions): Promise<Accepted> {
+export async function deliver(api: Pick<Api, "ask">, ask: Ask, options: DeliverOptions): Promise<Accepted> {
   const { signal, onWait, retryMs = 1_000, ceilingMs = 30_000, random = Math.random } = options;
   for (let failures = 0; ; failures++) {
     let wait: ReturnType<typeof worthWaiting>;
