@@ -71,12 +71,14 @@ export class Conversation {
   }
 
   async loadEarlier(): Promise<void> {
-    const first = this.cells.find((cell) => cell.view.turnId !== null)?.view.turnId;
+    const first = this.#first;
     if (this.loadingEarlier || !this.hasEarlier || !first) return;
     this.loadingEarlier = true;
     try {
       const query = { before: first, limit: PAGE };
       const rows = await this.#services.api.history(this.sessionId, query, this.#ending.signal);
+      // A refresh may have begun anew behind a gap.
+      if (this.#first !== first) return;
       this.hasEarlier = rows.length === PAGE;
       this.cells = [...rows.map((row) => new TurnCell(fromRow(row))), ...this.cells];
     } catch (error) {
@@ -174,6 +176,11 @@ export class Conversation {
     }
   }
 
+  /** The id of the earliest turn that is here. */
+  get #first(): string | null | undefined {
+    return this.cells.find((cell) => cell.view.turnId !== null)?.view.turnId;
+  }
+
   #find(turnId: string | null, clientTurnId: string | null): TurnCell | undefined {
     return this.cells.find(
       ({ view }) =>
@@ -182,7 +189,10 @@ export class Conversation {
     );
   }
 
-  /** Takes rows over what is here, in the order of the server; what is not there yet stays at the end. */
+  /**
+   * Takes rows over what is here, in the order of the server; what is not there yet stays at the end, and what the server
+   * refused where it was.
+   */
   #take(rows: readonly TurnRow[]): void {
     const cells = new Map<string, TurnCell>();
     const unsent: TurnCell[] = [];
@@ -202,7 +212,13 @@ export class Conversation {
     const ordered = [...cells.entries()]
       .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
       .map(([, cell]) => cell);
-    this.cells = [...ordered, ...unsent];
+    const placed = [...ordered];
+    for (const cell of unsent) {
+      const before = this.cells[this.cells.indexOf(cell) - 1];
+      if (isOpen(cell.view)) placed.push(cell);
+      else placed.splice(before ? placed.indexOf(before) + 1 : 0, 0, cell);
+    }
+    this.cells = placed;
     if (this.cells.length > 0 && this.standing === "missing") this.standing = "ready";
     for (const cell of ordered) this.#attend(cell);
   }

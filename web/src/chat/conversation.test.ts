@@ -261,6 +261,20 @@ describe("refreshing", () => {
     expect(shown(conversation)).toEqual(server.rows.map((one) => `done: ${one.user_message}`));
   });
 
+  test("does not put an earlier page before a gap", async () => {
+    const conversation = await loaded(...rows(1, PAGE + 10));
+    const page = slow<TurnRow[]>();
+    server.calls.history.mockReturnValueOnce(page.promise);
+    const earlier = conversation.loadEarlier();
+    const before = server.rows.slice(0, 10);
+    server.rows = rows(1, 3 * PAGE);
+    await conversation.refresh();
+    page.resolve(before);
+    await earlier;
+    expect(shown(conversation)[0]).toBe(`done: question ${2 * PAGE + 1}`);
+    expect(conversation.hasEarlier).toBe(true);
+  });
+
   test("says that it is gone", async () => {
     const conversation = await loaded(row(1));
     server.rows = [];
@@ -382,6 +396,17 @@ describe("asking", () => {
     await settle();
     expect(shown(conversation)).toEqual(["done: question 1", "starting: Hello"]);
     expect(cellAt(conversation, 1).held).toBeNull();
+  });
+
+  test("a refused question keeps its place when later ones are answered", async () => {
+    const conversation = await loaded(row(1));
+    server.calls.ask.mockRejectedValueOnce(new ApiError(413, "message_too_large", "", false));
+    conversation.ask("too long");
+    await settle();
+    conversation.ask("shorter");
+    await settle();
+    await conversation.refresh();
+    expect(shown(conversation)).toEqual(["done: question 1", "failed: too long", "starting: shorter"]);
   });
 
   test("goes on while history is still being read", async () => {
