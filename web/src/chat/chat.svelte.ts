@@ -5,7 +5,7 @@ import { uuid } from "../lib/ids";
 import { m } from "../lib/i18n/index.svelte";
 import { Outbox } from "../lib/outbox";
 import { isOpen, type TurnView } from "../lib/turn";
-import { pause, reachable } from "../lib/wait";
+import { anyOf, pauseOrReachable } from "../lib/wait";
 import type { AgentSession, Status } from "../lib/wire";
 import { Conversation } from "./conversation.svelte";
 import { Drafts } from "./drafts";
@@ -36,7 +36,7 @@ export class Chat {
   online = $state(navigator.onLine);
   conversation: Conversation | null = $state.raw(null);
   exits: readonly Exit[] = $state.raw([]);
-  /** Said to screen readers. */
+  /** Said to screen readers: see `announce`. */
   announcement = $state("");
   readonly api: Api;
   readonly list: ConversationList;
@@ -47,6 +47,10 @@ export class Chat {
   readonly #background = new Map<string, Conversation>();
   readonly #ending = new AbortController();
   #reaching = false;
+  /** When the server answered last, in milliseconds since 1970. */
+  #reachedAt = 0;
+  /** Ends the wait between two tries. */
+  #hurry: () => void = () => {};
 
   constructor(api: Api = new Api()) {
     this.api = api;
@@ -60,7 +64,7 @@ export class Chat {
     addEventListener("online", () => this.#look(), { signal });
     addEventListener("offline", () => (this.online = false), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#look(), { signal });
-    void this.#reach();
+    void this.#reach({ atOnce: true });
   }
 
   stop(): void {
@@ -107,6 +111,11 @@ export class Chat {
     await this.conversation?.refresh();
   }
 
+  /** Says something to screen readers, which pass over a text that does not change. */
+  announce(text: string): void {
+    this.announcement = this.announcement === text ? `${text}\u00a0` : text;
+  }
+
   /** Tries at once what waits for the server. */
   tryNow(): void {
     this.#look();
@@ -124,25 +133,38 @@ export class Chat {
   }
 
   /** Goes on until the server answers, or says that there is nothing for us. */
-  async #reach(): Promise<void> {
+  async #reach({ atOnce }: { atOnce: boolean }): Promise<void> {
     if (this.#reaching) return;
     this.#reaching = true;
     try {
+      // Where one request fails while others succeed, we would ask without a pause.
+      if (!atOnce && Date.now() - this.#reachedAt < TRY_AGAIN) await this.#rest();
       for (;;) {
         await this.readStatus();
         if (this.status !== null && this.trouble === null) return this.#reached();
         if (this.trouble !== "unreachable") return;
-        await Promise.race([pause(TRY_AGAIN, this.#ending.signal), reachable(this.#ending.signal)]);
+        await this.#rest();
       }
-    } catch {
-      // The page is gone.
+    } catch (error) {
+      // Else the page is gone.
+      if (!this.#ending.signal.aborted) throw error;
     } finally {
       this.#reaching = false;
     }
   }
 
+  /** Waits until it is time to try again, or somebody or something gives reason to. */
+  async #rest(): Promise<void> {
+    const rest = anyOf(this.#ending.signal);
+    this.#hurry = rest.abort;
+    await pauseOrReachable(TRY_AGAIN, rest.signal);
+    rest.abort();
+    this.#ending.signal.throwIfAborted();
+  }
+
   #reached(): void {
     this.online = true;
+    this.#reachedAt = Date.now();
     const status = this.status;
     if (this.#services === null && status !== null) {
       const user = status.user.email;
@@ -150,7 +172,7 @@ export class Chat {
       this.#tabs = openTabs(user, (news) => this.#hear(news));
       this.#services = {
         api: this.api,
-        outbox: new Outbox(localStorage, user),
+        outbox: new Outbox(storage(), user),
         tell: (news) => this.#tabs?.tell(news),
         listChanged: () => {
           void this.list.refresh();
@@ -173,7 +195,8 @@ export class Chat {
   #look(): void {
     this.online = navigator.onLine;
     if (document.hidden) return;
-    void this.#reach();
+    this.#hurry();
+    void this.#reach({ atOnce: true });
   }
 
   #route(): void {
@@ -212,7 +235,9 @@ export class Chat {
         void this.list.refresh();
         break;
       case "answered":
-        this.conversation?.answeredElsewhere(news.turnId, news.number);
+        for (const opened of [this.conversation, ...this.#background.values()]) {
+          opened?.answeredElsewhere(news.turnId, news.number);
+        }
         break;
     }
   }
@@ -237,16 +262,15 @@ export class Chat {
     const { view } = cell;
     const url = `/paliadin#${conversation.sessionId}`;
     const title = this.list.titleOf(conversation.sessionId) || view.message.slice(0, 80);
-    if (view.phase === "asking" && before.phase !== "asking" && view.attention) {
-      this.announcement = `${m().attentionQuestion}: ${view.attention.prompt}`;
+    if (view.attention && view.attention.number !== before.attention?.number) {
+      this.announce(`${m().attentionQuestion}: ${view.attention.prompt}`);
       void notify(m().notifyAsks, view.attention.prompt.slice(0, 200), cell.view.key, url);
     }
     if (before.phase !== view.phase && (view.phase === "working" || view.phase === "answering")) {
       if (before.phase === "queued" || before.phase === "starting") void this.readStatus();
     }
     if (isOpen(before) && !isOpen(view)) {
-      this.announcement =
-        view.phase === "done" ? m().done : (m().errors[view.error?.code ?? "unknown"]?.[0] ?? "");
+      this.announce(endOf(view));
       if (Date.now() - Date.parse(view.askedAt) >= LONG && view.phase !== "cancelled") {
         const headline = view.phase === "done" ? m().notifyTitle : m().notifyFailed;
         void notify(headline, title, cell.view.key, url);
@@ -267,13 +291,35 @@ export class Chat {
   }
 
   #inTrouble(error: unknown): void {
-    if (error instanceof Unreachable || (error instanceof ApiError && error.status >= 500)) {
-      this.trouble = "unreachable";
-      void this.#reach();
-    } else if (error instanceof ApiError && error.status === 401) {
+    const refusal = error instanceof ApiError ? error : null;
+    if (refusal?.status === 401) {
       this.trouble = "signed-out";
-    } else if (error instanceof ApiError && error.status === 404 && this.status === null) {
+    } else if (refusal?.status === 404 && this.status === null) {
       this.trouble = "not-allowed";
+    } else if (error instanceof Unreachable || isAway(refusal) || this.status === null) {
+      this.trouble = "unreachable";
+      void this.#reach({ atOnce: false });
     }
+  }
+}
+
+/** Whether something between us and the server, or the server itself, says that it cannot answer now. */
+function isAway(refusal: ApiError | null): boolean {
+  return refusal !== null && [502, 503, 504].includes(refusal.status) && refusal.retryable !== false;
+}
+
+/** How a turn ended, in a few words. */
+function endOf(view: TurnView): string {
+  if (view.phase === "done") return m().done;
+  if (view.phase === "cancelled") return m().stopped;
+  return (m().errors[view.error?.code ?? "unknown"] ?? m().errors.unknown)?.[0] ?? "";
+}
+
+/** `null` where the reader's browser allows none. */
+function storage(): Storage | null {
+  try {
+    return localStorage;
+  } catch {
+    return null;
   }
 }

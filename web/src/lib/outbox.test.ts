@@ -139,3 +139,12 @@ test("can be aborted while it waits", async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect(sent).toHaveBeenCalledTimes(1);
 });
+
+test("without a storage messages live as long as the page", () => {
+  const outbox = new Outbox(null, "a");
+  outbox.put(ask("c2"));
+  outbox.put(ask("c1"));
+  expect(outbox.all()).toEqual([ask("c1"), ask("c2")]);
+  outbox.remove("c1");
+  expect(outbox.all()).toEqual([ask("c2")]);
+});

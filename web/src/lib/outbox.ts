@@ -10,13 +10,14 @@ import { isOffline, pauseOrReachable } from "./wait";
 import type { Accepted } from "./wire";
 
 export class Outbox {
-  readonly #storage: Storage;
+  readonly #storage: Storage | null;
   /** Each message has a key of its own: two tabs that write at once do not overwrite each other. */
   readonly #prefix: string;
   /** Those that the storage did not take (it is full, or not allowed): they live as long as the page. */
   readonly #unstored = new Map<string, Ask>();
 
-  constructor(storage: Storage, user: string) {
+  /** Without a storage, messages live as long as the page. */
+  constructor(storage: Storage | null, user: string) {
     this.#storage = storage;
     this.#prefix = `paliadin.outbox:${encodeURIComponent(user)}:`;
   }
@@ -24,9 +25,10 @@ export class Outbox {
   /** Oldest first, provided that `client_turn_id`s sort by time. */
   all(): Ask[] {
     const asks = [...this.#unstored.values()];
-    for (let index = 0; index < this.#storage.length; index++) {
-      const key = this.#storage.key(index) ?? "";
-      const ask = key.startsWith(this.#prefix) ? parse(this.#storage.getItem(key)) : null;
+    const storage = this.#storage;
+    for (let index = 0; index < (storage?.length ?? 0); index++) {
+      const key = storage?.key(index) ?? "";
+      const ask = key.startsWith(this.#prefix) ? parse(storage?.getItem(key) ?? null) : null;
       if (ask) asks.push(ask);
     }
     return asks.sort((a, b) => (a.client_turn_id < b.client_turn_id ? -1 : 1));
@@ -34,6 +36,7 @@ export class Outbox {
 
   put(ask: Ask): void {
     try {
+      if (!this.#storage) throw new Error("no storage");
       this.#storage.setItem(this.#prefix + ask.client_turn_id, JSON.stringify(ask));
       this.#unstored.delete(ask.client_turn_id);
     } catch {
@@ -43,7 +46,7 @@ export class Outbox {
 
   remove(clientTurnId: string): void {
     this.#unstored.delete(clientTurnId);
-    this.#storage.removeItem(this.#prefix + clientTurnId);
+    this.#storage?.removeItem(this.#prefix + clientTurnId);
   }
 }
 
