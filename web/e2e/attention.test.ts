@@ -15,6 +15,7 @@ test("what the agent asks is answered where it is asked", async () => {
   await field.press("Enter");
   await chat.reaches("!ask Which one?", "done");
   await expect.poll(() => chat.answer("!ask Which one?")).toBe("you said: the second");
+  expect(world.server.timesTyped("the second")).toBe(1);
   await gone(prompt);
 });
 

@@ -38,6 +38,7 @@ test("a draft that is typed in one tab and sent there is not left over in anothe
   const chat = await world.open();
   await chat.askAndWait("!echo begin");
   const other = await chat.anotherTab();
+  await chat.toFront();
   await chat.composer.fill("!echo from here");
   await expect.poll(() => other.composer.inputValue()).toBe("!echo from here");
   await chat.composer.press("Enter");

@@ -180,6 +180,12 @@ test("on a phone's width the list is a drawer that Escape closes", async () => {
   await gone(chat.list);
   await chat.button(chat.words.openSidebar).press("Enter");
   await seen(chat.list);
+  // One Escape closes one thing.
+  await chat.button(chat.words.settings, chat.list).press("Enter");
+  await seen(chat.dialog);
+  await chat.page.keyboard.press("Escape");
+  await gone(chat.dialog);
+  await seen(chat.list);
   await chat.page.keyboard.press("Escape");
   await gone(chat.list);
   await chat.askAndWait("!echo narrow");

@@ -69,10 +69,8 @@ test("code is highlighted, and copied as it is", async () => {
 
 test("tables are tables, and a wide one scrolls by itself", async () => {
   const chat = await world.open({ viewport: { width: 320, height: 640 } });
-  const wide = `| ${"x".repeat(60)} |`.replace("| ", "| a | ");
-  const turn = await chat.askAndWait(
-    `!echo | deal | state |\n|---|---|\n| 7 | ${wide.slice(6)}\n| 8 | open |`,
-  );
+  const wide = "x".repeat(60);
+  const turn = await chat.askAndWait(`!echo | deal | state |\n|---|---|\n| 7 | ${wide} |\n| 8 | open |`);
   const table = turn.getByRole("table");
   await seen(table);
   expect(await table.getByRole("columnheader").allTextContents()).toEqual(["deal", "state"]);

@@ -77,6 +77,7 @@ test("rename and delete are seen in the other tab", async () => {
   await chat.askAndWait("!echo shared");
   const other = await chat.anotherTab();
   await seen(other.turn("!echo shared"));
+  await chat.toFront();
   await chat.choose(chat.words.rename);
   await chat.dialog.getByRole("textbox").fill("Renamed");
   await chat.button(chat.words.save, chat.dialog).click();
@@ -91,6 +92,7 @@ test("rename and delete are seen in the other tab", async () => {
 test("language and appearance are the same in every tab", async () => {
   const chat = await world.open();
   const other = await chat.anotherTab("");
+  await chat.toFront();
   await chat.button(chat.words.settings, chat.list).click();
   await chat.dialog.getByLabel(chat.words.theme).selectOption("dark");
   const theme = () => other.page.evaluate(() => document.documentElement.dataset.theme);

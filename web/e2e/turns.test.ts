@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { gone, seen } from "./harness/wait";
 import { useWorld } from "./harness/world";
-import type { Status } from "../src/lib/wire";
 
 const world = useWorld();
 
@@ -55,9 +54,7 @@ test("after the agent died the page says so in plain words, and offers another t
   const [headline, advice] = chat.words.errors.agent_died!;
   await seen(turn.getByText(headline));
   await seen(turn.getByText(advice));
-  const answer = await world.server.api(chat.user, "status");
-  const { agent_session } = (await answer.json()) as Status;
-  await seen(chat.page.getByText(chat.words.exited(agent_session!.last_exit!.reason)));
+  await seen(chat.page.getByText(chat.words.exitStatus("1")).filter({ hasText: chat.words.willRestart }));
   await chat.button(chat.words.retry, turn).click();
   await expect.poll(() => world.server.timesTyped("!die")).toBe(2);
   await expect.poll(() => chat.turns.count()).toBe(2);

@@ -50,5 +50,5 @@ export function seedConversation(
 
 /** For SQL. */
 export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
+  return `'${text.replaceAll("'", "''").replaceAll("\0", "' || char(0) || '")}'`;
 }

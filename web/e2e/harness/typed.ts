@@ -6,7 +6,8 @@ const ENVELOPE = /^\[PALIADIN:([0-9a-f-]{36})[^\]]*\] ?([^]*)$/;
 
 /** One submission. */
 export interface Typed {
-  turnId: string;
+  /** `null` for what was said to a question of the agent, which has no envelope. */
+  turnId: string | null;
   /** The message; empty where it was handed over in a file. */
   message: string;
   /** The agent session's name. */
@@ -23,14 +24,15 @@ export function readTyped(log: string): Typed[] {
     .map((line) => {
       const { raw, session } = JSON.parse(line) as { raw: string; session: string | null };
       const [, turnId, message] = ENVELOPE.exec(raw) ?? [];
-      if (turnId === undefined) throw new Error(`typed without an envelope: ${raw}`);
-      return { turnId, message: message ?? "", session };
+      return { turnId: turnId ?? null, message: message ?? raw, session };
     });
 }
 
 /** The turns that were typed more than once. */
 export function typedTwice(log: string): string[] {
   const times = new Map<string, number>();
-  for (const { turnId } of readTyped(log)) times.set(turnId, (times.get(turnId) ?? 0) + 1);
+  for (const { turnId } of readTyped(log)) {
+    if (turnId !== null) times.set(turnId, (times.get(turnId) ?? 0) + 1);
+  }
   return [...times].filter(([, count]) => count > 1).map(([turnId]) => turnId);
 }
