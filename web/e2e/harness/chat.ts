@@ -14,10 +14,13 @@ export class ChatPage {
   readonly watch: Watch;
   /** The texts of the page's language. */
   readonly words: Messages;
+  /** Where the browser has the server; another one where something lies between. */
+  origin: string;
 
   constructor(page: Page, server: Server, user: User, watch: Watch, language: "en" | "de") {
     this.page = page;
     this.server = server;
+    this.origin = server.origin;
     this.user = user;
     this.watch = watch;
     this.words = language === "de" ? de : en;
@@ -57,7 +60,7 @@ export class ChatPage {
 
   /** Opens the page at a conversation, or a new one, and waits until it can be asked. */
   async go(sessionId = ""): Promise<void> {
-    await this.page.goto(`${this.server.origin}/paliadin${sessionId === "" ? "" : `#${sessionId}`}`);
+    await this.page.goto(`${this.origin}/paliadin${sessionId === "" ? "" : `#${sessionId}`}`);
     await seen(this.composer);
   }
 
@@ -139,6 +142,7 @@ export class ChatPage {
     const page = await this.context.newPage();
     const language = this.words === de ? "de" : "en";
     const other = new ChatPage(page, this.server, this.user, this.watch, language);
+    other.origin = this.origin;
     await other.go(sessionId);
     return other;
   }

@@ -27,6 +27,8 @@ export interface Opening extends BrowserContextOptions {
   user?: User | null;
   /** The conversation in the address. */
   sessionId?: string;
+  /** Where the browser has the server, if something lies between. */
+  origin?: string;
   /** Something to be done before the first page is there. */
   prepare?: (context: BrowserContext) => Promise<void>;
 }
@@ -47,17 +49,19 @@ export class World {
 
   /** A browser context of its own, with a page that has not been anywhere. */
   async visit(options: Opening = {}): Promise<ChatPage> {
-    const { user: given, sessionId: _, prepare, ...rest } = options;
+    const { user: given, sessionId: _, origin = this.server.origin, prepare, ...rest } = options;
     const user = given === undefined ? this.server.user() : (given ?? { id: "", email: "", cookie: "" });
     const context = await this.browser.newContext({ locale: "en-GB", ...rest });
     context.setDefaultTimeout(PATIENCE);
-    const watch = new Watch(context, this.server.origin);
+    const watch = new Watch(context, origin);
     this.#open.push({ context, watch });
     await Watch.policy(context);
     if (user.cookie !== "") await this.signIn(context, user);
     await prepare?.(context);
     const language = (rest.locale ?? "en").startsWith("de") ? "de" : "en";
-    return new ChatPage(await context.newPage(), this.server, user, watch, language);
+    const chat = new ChatPage(await context.newPage(), this.server, user, watch, language);
+    chat.origin = origin;
+    return chat;
   }
 
   /** A browser context with the chat page, ready to be asked. */
