@@ -1,6 +1,52 @@
 /** What tests make of the browser around the page. */
 
-import { onTestFinished } from "vitest";
+import { afterEach, beforeEach, onTestFinished, vi } from "vitest";
+import { chooseLanguage } from "../../lib/i18n/index.svelte";
+
+export const COARSE = "(pointer: coarse)";
+export const REDUCED = "(prefers-reduced-motion: reduce)";
+
+/** Media queries that hold now. */
+const holding = new Set<string>();
+
+/** From here to the end of the test this media query holds. */
+export function holds(query: string): void {
+  holding.add(query);
+}
+
+/**
+ * Before each test: an English page, an empty storage, and what jsdom has not. Dialogs open and close without keeping the
+ * focus; nothing has a size, so nothing ever changes it.
+ */
+export function usePage(): void {
+  beforeEach(() => {
+    chooseLanguage("en");
+    localStorage.clear();
+    vi.stubGlobal("matchMedia", (media: string) => ({ matches: holding.has(media), media }));
+    vi.stubGlobal("ResizeObserver", Observer);
+    vi.stubGlobal("IntersectionObserver", Observer);
+    HTMLDialogElement.prototype.showModal = function () {
+      this.open = true;
+    };
+    HTMLDialogElement.prototype.close = function () {
+      if (!this.open) return;
+      this.open = false;
+      setTimeout(() => this.dispatchEvent(new Event("close")));
+    };
+  });
+  afterEach(() => {
+    holding.clear();
+    chooseLanguage("auto");
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+}
+
+class Observer {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+}
 
 /** For the rest of a test, storage is as it is where the reader blocks it: whoever touches it gets an error. */
 export function refuseStorage(): void {
@@ -14,4 +60,10 @@ export function refuseStorage(): void {
   onTestFinished(() => {
     if (before) Object.defineProperty(globalThis, "localStorage", before);
   });
+}
+
+/** The page is hidden, or seen again. */
+export function hide(hidden: boolean): void {
+  vi.spyOn(document, "hidden", "get").mockReturnValue(hidden);
+  document.dispatchEvent(new Event("visibilitychange"));
 }
