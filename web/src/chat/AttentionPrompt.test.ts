@@ -17,6 +17,7 @@ function show(more: Partial<Attention> = {}, canReply = true) {
     kind: "question",
     prompt: "Shall I go on?",
     options: [],
+    id: "1-2",
     answered: false,
     number: 1,
     ...more,

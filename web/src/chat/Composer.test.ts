@@ -14,7 +14,7 @@ const drafts = new Drafts("ada@example.org");
 function show({ limit = 1_000, busy = false, draftOf = "s1" as string | null } = {}) {
   const onsend = vi.fn<(message: string) => void>();
   const onstop = vi.fn<() => void>();
-  const { rerender } = render(Composer, { drafts, draftOf, limit, busy, onsend, onstop });
+  const { rerender } = render(Composer, { drafts, draftOf, limit, busy, asking: false, onsend, onstop });
   const field = screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Message" });
   const type = (value: string) => fireEvent.input(field, { target: { value } });
   const press = (more: KeyboardEventInit) => fireEvent.keyDown(field, { key: "Enter", ...more });

@@ -39,7 +39,13 @@ function show(currentId: string | null = null) {
     onhelp: vi.fn<() => void>(),
     onhide: vi.fn<() => void>(),
   };
-  const { container, component } = render(Sidebar, { list, currentId, email: "ada@example.org", ...calls });
+  const { container, component } = render(Sidebar, {
+    list,
+    currentId,
+    email: "ada@example.org",
+    asking: new Set<string>(),
+    ...calls,
+  });
   /** Headings and titles, in the order of the page. */
   const shown = () =>
     [...container.querySelectorAll("h2, .title")].map(({ tagName, textContent }) =>

@@ -1,4 +1,5 @@
 // @vitest-environment jsdom
+import { Sender } from "./sender";
 import { fireEvent, render, screen } from "@testing-library/svelte";
 import { flushSync } from "svelte";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -37,9 +38,25 @@ async function show(...rows: TurnRow[]) {
   server.rows = rows;
   const services = { tell: () => {}, listChanged: () => {}, happened: () => {}, trouble: () => {} };
   const outbox = new Outbox(localStorage, "ada@example.org");
-  conversation = new Conversation({ api: server.api, outbox, ...services }, SESSION, true);
+  conversation = new Conversation(
+    {
+      api: server.api,
+      outbox,
+      sender: new Sender("ada@example.org"),
+      isSameUser: () => Promise.resolve(true),
+      ...services,
+    },
+    SESSION,
+    true,
+  );
   await vi.advanceTimersByTimeAsync(0);
-  const calls = { onask: vi.fn(), onedit: vi.fn(), onrestart: vi.fn(), onproblem: vi.fn() };
+  const calls = {
+    onask: vi.fn(),
+    onedit: vi.fn(),
+    onrestart: vi.fn(),
+    onproblem: vi.fn(),
+    ondiscard: vi.fn(),
+  };
   const { container } = render(Transcript, { chat, conversation, editing: null, ...calls });
   /** Questions and notices, in the order of the page. */
   const shown = () =>

@@ -23,7 +23,14 @@ function show(turn: TurnCell, { canReply = true, editing = false } = {}) {
     onrestart: vi.fn<() => void>(),
     onedit: vi.fn<(editing: boolean) => void>(),
   };
-  const { container } = render(Turn, { cell: turn, canReply, last: true, editing, ...calls });
+  const { container } = render(Turn, {
+    cell: turn,
+    canReply,
+    last: true,
+    isFirstOpen: false,
+    editing,
+    ...calls,
+  });
   const words = () => container.querySelector(".words")?.textContent ?? null;
   /** The names of all buttons, in the order of the page. */
   const buttons = () =>
@@ -229,6 +236,7 @@ describe("one can", () => {
       kind: "question" as const,
       prompt: "Which?",
       options: ["a"],
+      id: "1-2",
       answered: false,
       number: 1,
     };
@@ -242,6 +250,7 @@ describe("one can", () => {
       kind: "question" as const,
       prompt: "Which?",
       options: [],
+      id: "1-2",
       answered: false,
       number: 1,
     };

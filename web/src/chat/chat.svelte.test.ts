@@ -30,8 +30,15 @@ vi.mock("./notify", async (original) => ({
   notify: vi.fn(async () => {}),
 }));
 /** What this tab told the others, and how it hears from them. */
-const tabs = vi.hoisted(() => ({ told: [] as unknown[], hear: (_news: unknown): void => {} }));
+const tabs = vi.hoisted(() => ({
+  told: [] as unknown[],
+  hear: (_news: unknown): void => {},
+  another: (): void => {},
+}));
 vi.mock("./tabs", () => ({
+  announceUser: (_user: string, _signal: AbortSignal, another: () => void) => {
+    tabs.another = another;
+  },
   openTabs: (_user: string, hear: (news: unknown) => void) => {
     tabs.hear = hear;
     return { tell: (news: unknown) => tabs.told.push(news), close: () => {} };

@@ -1,18 +1,20 @@
 /** The page's state: who is signed in, which conversation is open, and what the agent and the connection do. */
 
+import { SvelteSet } from "svelte/reactivity";
 import { Api, ApiError, Unreachable } from "../lib/api";
 import { uuid } from "../lib/ids";
 import { m } from "../lib/i18n/index.svelte";
 import { Outbox } from "../lib/outbox";
 import { isOpen, type TurnView } from "../lib/turn";
-import { anyOf, pauseOrReachable } from "../lib/wait";
+import { anyOf, isOffline, pauseOrReachable } from "../lib/wait";
 import type { AgentSession, Status } from "../lib/wire";
 import { Conversation } from "./conversation.svelte";
 import { Drafts } from "./drafts";
 import { ConversationList } from "./list.svelte";
 import { LONG, notify } from "./notify";
+import { Sender } from "./sender";
 import type { Services } from "./services";
-import { openTabs, type TabNews, type Tabs } from "./tabs";
+import { announceUser, openTabs, type TabNews, type Tabs } from "./tabs";
 import type { TurnCell } from "./turn.svelte";
 
 /** What keeps the whole page from working. */
@@ -33,9 +35,11 @@ const SESSION = /^#([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 export class Chat {
   status: Status | null = $state.raw(null);
   trouble: Trouble = $state(null);
-  online = $state(navigator.onLine);
+  online = $state(!isOffline(location.href));
   conversation: Conversation | null = $state.raw(null);
   exits: readonly Exit[] = $state.raw([]);
+  /** Conversations in which the agent waits for the reader. */
+  readonly asking = new SvelteSet<string>();
   /** Said to screen readers: see `announce`. */
   announcement = $state("");
   readonly api: Api;
@@ -47,6 +51,8 @@ export class Chat {
   readonly #background = new Map<string, Conversation>();
   readonly #ending = new AbortController();
   #reaching = false;
+  /** Whose page this is; `null` until the server told. */
+  #user: string | null = null;
   /** When the server answered last, in milliseconds since 1970. */
   #reachedAt = 0;
   /** Ends the wait between two tries. */
@@ -62,7 +68,7 @@ export class Chat {
     const { signal } = this.#ending;
     addEventListener("hashchange", () => this.#route(), { signal });
     addEventListener("online", () => this.#look(), { signal });
-    addEventListener("offline", () => (this.online = false), { signal });
+    addEventListener("offline", () => (this.online = !isOffline(location.href)), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#look(), { signal });
     void this.#reach({ atOnce: true });
   }
@@ -92,6 +98,14 @@ export class Chat {
       history.replaceState(null, "", `#${conversation.sessionId}`);
     }
     conversation.ask(message);
+  }
+
+  /** Gives up a message that was not sent; what nobody asked anything in has no address. */
+  discard(cell: TurnCell): void {
+    this.conversation?.discard(cell);
+    if (this.conversation?.standing === "new") {
+      history.replaceState(null, "", location.pathname + location.search);
+    }
   }
 
   async rename(sessionId: string, title: string): Promise<void> {
@@ -124,6 +138,7 @@ export class Chat {
   async readStatus(): Promise<void> {
     try {
       const status = await this.api.status(this.#ending.signal);
+      if (this.#user !== null && this.#user !== status.user.email) return this.#anotherUser();
       this.trouble = null;
       this.#learnExit(status.agent_session);
       this.status = status;
@@ -162,17 +177,34 @@ export class Chat {
     this.#ending.signal.throwIfAborted();
   }
 
+  /** Somebody else has signed in: nothing of this page is theirs to see, and nothing of it is asked in their name. */
+  #anotherUser(): void {
+    this.stop();
+    location.reload();
+  }
+
+  async #isSameUser(): Promise<boolean> {
+    const status = await this.api.status(this.#ending.signal);
+    if (status.user.email === this.#user) return true;
+    this.#anotherUser();
+    return false;
+  }
+
   #reached(): void {
     this.online = true;
     this.#reachedAt = Date.now();
     const status = this.status;
     if (this.#services === null && status !== null) {
       const user = status.user.email;
+      this.#user = user;
+      announceUser(user, this.#ending.signal, () => this.#anotherUser());
       this.drafts = new Drafts(user);
       this.#tabs = openTabs(user, (news) => this.#hear(news));
       this.#services = {
         api: this.api,
         outbox: new Outbox(storage(), user),
+        sender: new Sender(user),
+        isSameUser: () => this.#isSameUser(),
         tell: (news) => this.#tabs?.tell(news),
         listChanged: () => {
           void this.list.refresh();
@@ -182,18 +214,18 @@ export class Chat {
         trouble: (error) => this.#inTrouble(error),
       };
       this.#route();
-      // Messages that another page wrote and did not get rid of.
-      for (const { session_id } of this.#services.outbox.all()) this.#openBehind(session_id);
     } else {
       void this.conversation?.refresh();
       for (const other of this.#background.values()) void other.refresh();
     }
+    // Messages that another page wrote and did not get rid of.
+    for (const { session_id } of this.#services?.outbox.all() ?? []) this.#openBehind(session_id);
     void this.list.refresh();
   }
 
   /** Looks at everything anew: the reader or the connection is back. */
   #look(): void {
-    this.online = navigator.onLine;
+    this.online = !isOffline(location.href);
     if (document.hidden) return;
     this.#hurry();
     void this.#reach({ atOnce: true });
@@ -214,7 +246,11 @@ export class Chat {
     const known = this.#background.get(sessionId);
     this.#background.delete(sessionId);
     this.conversation = known ?? new Conversation(this.#services, sessionId, begun);
-    if (known) void known.refresh();
+    if (known) {
+      // What was answered while nobody looked is not typed out.
+      for (const cell of known.cells) cell.watched = false;
+      void known.refresh();
+    }
   }
 
   #openBehind(sessionId: string): void {
@@ -248,6 +284,7 @@ export class Chat {
 
   #removed(sessionId: string): void {
     this.list.drop(sessionId);
+    this.drafts.write(sessionId, "");
     this.#background.get(sessionId)?.close();
     this.#background.delete(sessionId);
     if (this.conversation?.sessionId === sessionId) {
@@ -269,13 +306,16 @@ export class Chat {
     if (before.phase !== view.phase && (view.phase === "working" || view.phase === "answering")) {
       if (before.phase === "queued" || before.phase === "starting") void this.readStatus();
     }
+    if (view.phase === "asking") this.asking.add(conversation.sessionId);
+    else if (before.phase === "asking") this.asking.delete(conversation.sessionId);
     if (isOpen(before) && !isOpen(view)) {
-      this.announce(endOf(view));
+      this.announce(conversation === this.conversation ? endOf(view) : `${title}: ${endOf(view)}`);
       if (Date.now() - Date.parse(view.askedAt) >= LONG && view.phase !== "cancelled") {
         const headline = view.phase === "done" ? m().notifyTitle : m().notifyFailed;
         void notify(headline, title, cell.view.key, url);
       }
       void this.readStatus();
+      this.#services?.listChanged();
       if (conversation !== this.conversation && !conversation.isBusy) {
         conversation.close();
         this.#background.delete(conversation.sessionId);

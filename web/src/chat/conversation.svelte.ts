@@ -5,7 +5,6 @@
 
 import { ApiError, Unreachable } from "../lib/api";
 import { uuid } from "../lib/ids";
-import { deliver } from "../lib/outbox";
 import { followShared } from "../lib/stream/share";
 import { accepted, apply, fromQuestion, fromRow, isOpen } from "../lib/turn";
 import { anyOf } from "../lib/wait";
@@ -17,6 +16,9 @@ import type { TurnRow } from "../lib/wire";
 
 /** Turns that are asked of the server at once. */
 export const PAGE = 50;
+
+/** Characters of a page above which it may be short because the server gives no more at once. */
+const LARGE = 1024 * 1024;
 
 export type Standing = "new" | "loading" | "ready" | "unreachable" | "missing" | "failed";
 
@@ -45,6 +47,11 @@ export class Conversation {
     return this.cells.some((cell) => isOpen(cell.view));
   }
 
+  /** What the agent asks here and nobody has answered. */
+  get asking(): TurnCell | undefined {
+    return this.cells.find(({ view }) => view.phase === "asking" && view.attention?.answered === false);
+  }
+
   /** The turn that the agent works on, or that is next. */
   get current(): TurnCell | undefined {
     return this.cells.find((cell) => isOpen(cell.view) && cell.view.turnId !== null);
@@ -59,7 +66,7 @@ export class Conversation {
     this.standing = "loading";
     try {
       const rows = await this.#services.api.history(this.sessionId, { limit: PAGE }, this.#ending.signal);
-      this.hasEarlier = rows.length === PAGE;
+      this.hasEarlier = mayHaveMore(rows);
       this.#take(rows);
       this.#sendWaiting();
       this.standing = this.cells.length === 0 ? "missing" : "ready";
@@ -79,7 +86,7 @@ export class Conversation {
       const rows = await this.#services.api.history(this.sessionId, query, this.#ending.signal);
       // A refresh may have begun anew behind a gap.
       if (this.#first !== first) return;
-      this.hasEarlier = rows.length === PAGE;
+      this.hasEarlier = mayHaveMore(rows);
       this.cells = [...rows.map((row) => new TurnCell(fromRow(row))), ...this.cells];
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#services.trouble(error);
@@ -92,14 +99,16 @@ export class Conversation {
   async refresh(): Promise<void> {
     if (this.standing === "new" || this.standing === "loading") return;
     if (this.standing !== "ready") return this.load();
+    // As of now: what is accepted while the server answers is not in its answer.
+    const settled = this.cells.every((cell) => cell.view.turnId !== null && !isOpen(cell.view));
     try {
       const rows = await this.#services.api.history(this.sessionId, { limit: PAGE }, this.#ending.signal);
-      if (rows.length === 0 && this.cells.every((cell) => cell.view.turnId !== null)) {
+      if (rows.length === 0 && settled) {
         this.standing = "missing";
         return;
       }
       const known = rows.some((row) => this.#find(row.turn_id, row.client_turn_id));
-      if (rows.length === PAGE && !known) {
+      if (mayHaveMore(rows) && !known) {
         // So much is new that there may be a gap before it.
         this.cells = this.cells.filter((cell) => cell.view.turnId === null);
         this.hasEarlier = true;
@@ -158,7 +167,7 @@ export class Conversation {
   async reply(cell: TurnCell, text: string): Promise<void> {
     const { turnId, attention } = cell.view;
     if (turnId === null || attention === null) return;
-    await this.#services.api.reply(turnId, text);
+    await this.#services.api.reply(turnId, attention.id, text);
     this.answeredElsewhere(turnId, attention.number);
     this.#services.tell({ kind: "answered", turnId, number: attention.number });
   }
@@ -172,7 +181,7 @@ export class Conversation {
       const query = before === undefined ? { limit: most } : { limit: most, before };
       const page = await this.#services.api.history(this.sessionId, query, this.#ending.signal);
       rows = [...page, ...rows];
-      if (page.length < most) return rows;
+      if (page.length === 0) return rows;
     }
   }
 
@@ -245,13 +254,19 @@ export class Conversation {
   }
 
   async #deliver(cell: TurnCell, ask: Ask, signal: AbortSignal): Promise<void> {
-    const { api, outbox } = this.#services;
+    const { api, outbox, sender } = this.#services;
+    let waited = false;
     // Whoever gives a message up ends the waits; a request that is on its way may reach the server all the same.
-    const once = { ask: (body: Ask) => api.ask(body, this.#ending.signal) };
+    const post = async (body: Ask) => {
+      // Somebody else may have signed in meanwhile: it is not for them to ask.
+      if (waited && !(await this.#services.isSameUser())) throw new ApiError(401, "unauthenticated", "");
+      return api.ask(body, this.#ending.signal);
+    };
     try {
-      const answer = await deliver(once, ask, {
+      const answer = await sender.send({ ask: post }, ask, {
         signal,
         onWait: (why) => {
+          waited = true;
           cell.held = why;
           cell.view = { ...cell.view, phase: "unsent" };
         },
@@ -338,4 +353,13 @@ export class Conversation {
     if (isOpen(before) && !isOpen(cell.view)) this.#services.happened(this, cell, before);
     this.#services.listChanged();
   }
+}
+
+/** Whether there may be turns before these, which were asked for by the page. */
+function mayHaveMore(rows: readonly TurnRow[]): boolean {
+  const size = rows.reduce(
+    (sum, row) => sum + row.user_message.length + (row.response ?? row.partial ?? "").length,
+    0,
+  );
+  return rows.length >= PAGE || size > LARGE;
 }

@@ -1,3 +1,4 @@
+import { Sender } from "./sender";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
 import { Outbox } from "../lib/outbox";
@@ -33,7 +34,17 @@ afterEach(() => {
 });
 
 function begin(begun = true, sessionId = SESSION): Conversation {
-  const conversation = new Conversation({ api: server.api, outbox, ...page }, sessionId, begun);
+  const conversation = new Conversation(
+    {
+      api: server.api,
+      outbox,
+      sender: new Sender("ada@example.org"),
+      isSameUser: () => Promise.resolve(true),
+      ...page,
+    },
+    sessionId,
+    begun,
+  );
   conversations.push(conversation);
   return conversation;
 }

@@ -22,3 +22,14 @@ export function openTabs(user: string, hear: (news: TabNews) => void): Tabs {
   channel.onmessage = (event: MessageEvent<TabNews>) => hear(event.data);
   return { tell: (news) => channel.postMessage(news), close: () => channel.close() };
 }
+
+/** Tells all tabs of this browser who is signed in here, and calls back when another tab tells of somebody else. */
+export function announceUser(user: string, signal: AbortSignal, another: () => void): void {
+  if (typeof BroadcastChannel === "undefined") return;
+  const channel = new BroadcastChannel("paliadin.user");
+  channel.onmessage = (event: MessageEvent<string>) => {
+    if (event.data !== user) another();
+  };
+  channel.postMessage(user);
+  signal.addEventListener("abort", () => channel.close());
+}

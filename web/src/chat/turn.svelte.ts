@@ -1,5 +1,6 @@
 /** One turn on the page: a cell of its own, so that an event draws this turn again and no other. */
 
+import type { Hindrance } from "../lib/outbox";
 import type { TurnView } from "../lib/turn";
 
 export class TurnCell {
@@ -7,7 +8,7 @@ export class TurnCell {
   /** The stream to the server is down just now. */
   reconnecting = $state(false);
   /** Why the message is still here, where it is. */
-  held: "offline" | "busy" | "signed-out" | null = $state(null);
+  held: Hindrance | "signed-out" | null = $state(null);
   /** The answer failed, and is still looked for. */
   lookingForLate = $state(false);
   /** Its answer came while the page was watching: it may be typed out. */

@@ -41,7 +41,7 @@ test("each call goes to its route", async () => {
   await api.turn("t1");
   await api.ask({ user_message: "Hello", session_id: "s1", client_turn_id: "c1" });
   await api.cancel("t1");
-  await api.reply("t1", "yes");
+  await api.reply("t1", "1-2", "yes");
   await api.reset();
   expect(sent.map(({ url, init }) => `${init.method} ${url} ${init.body ?? ""}`.trim())).toEqual([
     "GET /api/paliadin/status",

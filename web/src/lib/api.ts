@@ -90,9 +90,9 @@ export class Api {
     await this.#send("POST", `/turns/${encodeURIComponent(turnId)}/cancel`);
   }
 
-  /** Answers what the agent asked by `attention`. */
-  async reply(turnId: string, text: string): Promise<void> {
-    await this.#send("POST", `/turns/${encodeURIComponent(turnId)}/reply`, { body: { text } });
+  /** Answers what the agent asked by the `attention` event with this id. */
+  async reply(turnId: string, attention: string, text: string): Promise<void> {
+    await this.#send("POST", `/turns/${encodeURIComponent(turnId)}/reply`, { body: { text, attention } });
   }
 
   /** Ends the agent, and every open turn with it. */

@@ -50,10 +50,13 @@ export class Outbox {
   }
 }
 
+/** Why a message waits: no connection, a busy server, or too many questions of this user that wait already. */
+export type Hindrance = "offline" | "busy" | "full";
+
 export interface DeliverOptions {
   signal: AbortSignal;
   /** `retryAtMs` is in milliseconds since 1970; `null` where it is when the browser comes online. */
-  onWait(why: "offline" | "busy", retryAtMs: number | null): void;
+  onWait(why: Hindrance, retryAtMs: number | null): void;
   /** First and longest wait, in milliseconds. */
   retryMs?: number;
   ceilingMs?: number;
@@ -89,12 +92,13 @@ export async function deliver(api: Pick<Api, "ask">, ask: Ask, options: DeliverO
 const LATER = new Set([408, 425, 429, 502, 503, 504]);
 
 /** `null` where the server's word is final. */
-function worthWaiting(error: unknown): { why: "offline" | "busy"; retryAfterMs: number } | null {
+function worthWaiting(error: unknown): { why: Hindrance; retryAfterMs: number } | null {
   if (error instanceof Unreachable) return { why: "offline", retryAfterMs: 0 };
   if (!(error instanceof ApiError) || error.retryable === false) return null;
   // A page of something in between, such as a hotel's sign-in: the server has refused nothing.
   const isForeign = error.code === UNREADABLE && error.status < 400;
-  return isForeign || LATER.has(error.status) ? { why: "busy", retryAfterMs: error.retryAfterMs ?? 0 } : null;
+  if (!isForeign && !LATER.has(error.status)) return null;
+  return { why: error.code === "queue_full" ? "full" : "busy", retryAfterMs: error.retryAfterMs ?? 0 };
 }
 
 function parse(text: string | null): Ask | null {

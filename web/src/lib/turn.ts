@@ -43,8 +43,11 @@ export interface TurnView {
   activity: string | null;
   /** Since when, in milliseconds since 1970 by our clock. */
   workingSince: number | null;
-  /** What the agent asks; `number` is another one for each question, and the same in every tab. */
-  attention: (Attention & { answered: boolean; number: number }) | null;
+  /**
+   * What the agent asks; `id` is that of its event, by which a reply names it; `number` is another one for each question,
+   * and the same in every tab.
+   */
+  attention: (Attention & { id: string; answered: boolean; number: number }) | null;
   /** Why it failed. `message` is empty where only the code is known. */
   error: { code: string; message: string; retryable: boolean } | null;
   startedAt: string | null;
@@ -159,6 +162,7 @@ export function apply(before: TurnView, event: TurnEvent, now: number): TurnView
     case "attention": {
       const attention = {
         ...event.data,
+        id: event.id ?? "",
         answered: false,
         number: event.id === null ? 0 : idNumber(event.id),
       };

@@ -84,7 +84,7 @@ export interface Status {
 /** One's agent session; `null` in `Status` until the first turn since the server started. */
 export interface AgentSession {
   name: string;
-  state: "idle" | "running" | "draining" | "resetting";
+  state: "opening" | "idle" | "running" | "draining" | "resetting" | "failed";
   epoch: number;
   agent_alive: boolean;
   running: string | null;

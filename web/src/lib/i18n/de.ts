@@ -6,6 +6,7 @@ const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : 
 export const de: Messages = {
   skip: "Zum Nachrichtenfeld springen",
   conversations: "Unterhaltungen",
+  messages: "Nachrichten",
   newChat: "Neuer Chat",
   search: "Suchen",
   searchConversations: "Unterhaltungen durchsuchen",
@@ -34,7 +35,6 @@ export const de: Messages = {
   restartTitle: "Den Agenten neu starten?",
   restartText:
     "Das Agentenprogramm wird beendet. Laufende und wartende Fragen enden damit, und der Agent vergisst, was gesagt wurde. Deine Unterhaltungen bleiben.",
-  restarting: "Wird neu gestartet …",
   settings: "Einstellungen",
   shortcuts: "Tastenkürzel",
   save: "Speichern",
@@ -62,6 +62,10 @@ export const de: Messages = {
   greeting: "Was kann ich für dich tun?",
   greetingText: "Stelle eine Frage. Die Antwort erscheint hier, während sie geschrieben wird.",
   examples: "Beispiele",
+  exampleHello: "Hallo!",
+  exampleStream: "Zusehen, wie eine Antwort entsteht",
+  exampleAsk: "Den Agenten etwas fragen lassen",
+  exampleAskQuestion: "Soll ich weitermachen?",
   you: "Du",
   agent: "Agent",
   edit: "Bearbeiten und neu senden",
@@ -78,10 +82,14 @@ export const de: Messages = {
   code: (lang) => (lang ? `Code, ${lang}` : "Code"),
 
   sending: "Wird gesendet …",
-  unsentOffline: "Noch nicht gesendet: keine Verbindung. Das geschieht von selbst, sobald es eine gibt.",
-  unsentBusy: "Noch nicht gesendet: Der Server ist beschäftigt. Das geschieht gleich von selbst.",
+  unsentOffline:
+    "Noch nicht gesendet: keine Verbindung. Die Nachricht wird von selbst gesendet, sobald es eine gibt.",
+  unsentBusy:
+    "Noch nicht gesendet: Der Server ist beschäftigt. Die Nachricht wird gleich von selbst gesendet.",
+  unsentFull:
+    "Noch nicht gesendet: Es warten zu viele deiner Fragen. Die Nachricht wird von selbst gesendet, sobald Platz ist.",
   unsentSignedOut:
-    "Noch nicht gesendet: Du bist nicht angemeldet. Das geschieht von selbst, sobald du es bist.",
+    "Noch nicht gesendet: Du bist nicht angemeldet. Die Nachricht wird von selbst gesendet, sobald du es bist.",
   discard: "Verwerfen",
   queued: (ahead) =>
     ahead <= 0 ? "Als Nächstes an der Reihe" : `Noch ${count(ahead, "Frage", "Fragen")} davor`,
@@ -89,14 +97,15 @@ export const de: Messages = {
   working: "Denkt nach …",
   answering: "Antwortet …",
   asking: "Wartet auf deine Antwort",
-  elapsed: (text) => text,
+  askingAbove: "Der Agent wartet oben auf deine Antwort. Was du hier sendest, ist eine weitere Frage.",
+  queuedElsewhere: (ahead) => `Noch ${count(ahead, "Frage", "Fragen")} davor, in einer anderen Unterhaltung`,
   reconnecting:
     "Die Verbindung ist abgerissen und wird neu aufgebaut. Der Agent arbeitet währenddessen weiter.",
   stopped: "Angehalten.",
   stoppedEmpty: "Angehalten, bevor es eine Antwort gab.",
   partial: "Was bis dahin da war, steht oben.",
   late: "Diese Antwort kam verspätet.",
-  lookingForLate: "Es wird noch nach einer verspäteten Antwort gesehen …",
+  lookingForLate: "Es wird noch auf eine verspätete Antwort gewartet …",
   done: "Antwort vollständig.",
   skipTyping: "Alles auf einmal zeigen",
 
@@ -107,7 +116,7 @@ export const de: Messages = {
   answered: "Beantwortet. Der Agent macht weiter.",
   answerGone: "Das wurde schon beantwortet oder wird nicht mehr gefragt.",
   inTerminal:
-    "Diesem Agenten kann nur in seinem Terminal geantwortet werden. Frage, wer ihn betreibt, oder halte diese Frage an.",
+    "Diesem Agenten kann nur in seinem Terminal geantwortet werden. Wende dich an den Betreiber, oder halte diese Frage an.",
   options: { allow: "Erlauben", deny: "Nicht erlauben" },
 
   details: "Einzelheiten",
@@ -135,7 +144,7 @@ export const de: Messages = {
   exited: (reason) => `Das Agentenprogramm wurde beendet (${reason}).`,
   restarted: "Es wurde neu gestartet und weiß nicht mehr, was vorher gesagt wurde.",
   willRestart: "Die nächste Frage startet es neu; es weiß dann nicht mehr, was vorher gesagt wurde.",
-  offline: "Keine Verbindung. Was du sendest, wird aufgehoben und geht hinaus, sobald sie wieder da ist.",
+  offline: "Keine Verbindung. Was du sendest, wird aufgehoben und gesendet, sobald sie wieder da ist.",
   unreachable: "Der Server antwortet nicht. Diese Seite versucht es weiter.",
   signedOut: "Du bist nicht mehr angemeldet.",
   signedOutText:
@@ -155,7 +164,6 @@ export const de: Messages = {
   notifyTitle: "Die Antwort ist da",
   notifyFailed: "Eine Frage wurde nicht beantwortet",
   notifyAsks: "Der Agent braucht dich",
-  exported: "Exportiert",
 
   errors: {
     host_unreachable: [
@@ -164,7 +172,7 @@ export const de: Messages = {
     ],
     shim_auth_failed: [
       "Der Rechner des Agenten hat die Verbindung abgelehnt.",
-      "Darum muss sich kümmern, wer diesen Dienst betreibt.",
+      "Darum muss sich der Betreiber kümmern.",
     ],
     shim_error: [
       "Auf dem Rechner des Agenten ging etwas schief.",
@@ -208,10 +216,7 @@ export const de: Messages = {
     queue_full: ["Es warten zu viele deiner Fragen.", "Warte, bis eine beantwortet ist, oder halte eine an."],
     message_too_large: ["Diese Nachricht ist zu lang.", "Kürze sie oder sende sie in Teilen."],
     response_too_large: ["Die Antwort war zu lang für die Anzeige.", "Frage nach einem Teil davon."],
-    response_invalid: [
-      "Die Antwort konnte nicht gelesen werden.",
-      "Darum muss sich kümmern, wer diesen Dienst betreibt.",
-    ],
+    response_invalid: ["Die Antwort konnte nicht gelesen werden.", "Darum muss sich der Betreiber kümmern."],
     store_unavailable: [
       "Der Dienst kann gerade nichts aufzeichnen.",
       "An den Agenten ging nichts. Versuche es gleich noch einmal.",

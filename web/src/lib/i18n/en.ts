@@ -6,6 +6,7 @@ export const en = {
   // The frame
   skip: "Skip to the message field",
   conversations: "Conversations",
+  messages: "Messages",
   newChat: "New chat",
   search: "Search",
   searchConversations: "Search conversations",
@@ -34,7 +35,6 @@ export const en = {
   restartTitle: "Restart the agent?",
   restartText:
     "The agent program is ended. Questions that run or wait end with it, and the agent forgets what was said. Your conversations stay.",
-  restarting: "Restarting…",
   settings: "Settings",
   shortcuts: "Keyboard shortcuts",
   save: "Save",
@@ -64,6 +64,10 @@ export const en = {
   greeting: "What can I do for you?",
   greetingText: "Ask a question. The answer appears here while it is being written.",
   examples: "Examples",
+  exampleHello: "Hello!",
+  exampleStream: "Watch an answer come in",
+  exampleAsk: "Let the agent ask you something",
+  exampleAskQuestion: "Shall I go on?",
   you: "You",
   agent: "Agent",
   edit: "Edit and send again",
@@ -83,6 +87,8 @@ export const en = {
   sending: "Sending…",
   unsentOffline: "Not sent yet: no connection. It is sent by itself as soon as there is one.",
   unsentBusy: "Not sent yet: the server is busy. It is sent by itself in a moment.",
+  unsentFull:
+    "Not sent yet: too many of your questions are waiting. It is sent by itself when there is room.",
   unsentSignedOut: "Not sent yet: you are not signed in. It is sent by itself when you are.",
   discard: "Discard",
   queued: (ahead: number) =>
@@ -91,7 +97,9 @@ export const en = {
   working: "Thinking…",
   answering: "Answering…",
   asking: "Waiting for your answer",
-  elapsed: (text: string) => text,
+  askingAbove: "The agent waits for your answer above. What you send here is another question.",
+  queuedElsewhere: (ahead: number) =>
+    `${count(ahead, "question", "questions")} before this one, in another conversation`,
   reconnecting: "The connection was lost; reconnecting. The agent goes on meanwhile.",
   stopped: "Stopped.",
   stoppedEmpty: "Stopped before there was an answer.",
@@ -157,7 +165,6 @@ export const en = {
   notifyTitle: "The answer is ready",
   notifyFailed: "A question was not answered",
   notifyAsks: "The agent needs you",
-  exported: "Exported",
 
   // What went wrong: a headline, and what to do
   errors: {
