@@ -1,4 +1,5 @@
 // @vitest-environment jsdom
+import * as waits from "../lib/wait";
 import { flushSync } from "svelte";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
@@ -24,6 +25,8 @@ import {
 import { Server } from "./testing/server";
 import { forgetStreams, opened, streamOf } from "./testing/streams";
 
+// So that one of its functions can be watched.
+vi.mock("../lib/wait", async (original) => ({ ...(await original<typeof import("../lib/wait")>()) }));
 vi.mock("../lib/stream/share", () => import("./testing/streams"));
 vi.mock("./notify", async (original) => ({
   ...(await original<typeof import("./notify")>()),
@@ -223,10 +226,14 @@ describe("while it is open", () => {
     expect(chat.conversation?.cells[1]?.view.phase).toBe("starting");
   });
 
-  test("the browser's word on the network is shown", async () => {
+  test("the browser's word on the network is shown, unless the server is on this machine", async () => {
     await started();
+    const offline = vi.spyOn(waits, "isOffline").mockReturnValue(true);
     dispatchEvent(new Event("offline"));
     expect(chat.online).toBe(false);
+    offline.mockRestore();
+    dispatchEvent(new Event("offline"));
+    expect(chat.online).toBe(true);
     dispatchEvent(new Event("online"));
     await settle();
     expect(chat.online).toBe(true);

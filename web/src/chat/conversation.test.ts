@@ -18,6 +18,7 @@ let page: {
   [Name in "tell" | "listChanged" | "happened" | "trouble"]: ReturnType<typeof vi.fn<Services[Name]>>;
 };
 let conversations: Conversation[];
+const isSameUser = vi.fn<() => Promise<boolean>>();
 
 beforeEach(() => {
   vi.useFakeTimers({ now: Date.parse(at(100)) });
@@ -27,6 +28,7 @@ beforeEach(() => {
   outbox = new Outbox(localStorage, "ada@example.org");
   page = { tell: vi.fn(), listChanged: vi.fn(), happened: vi.fn(), trouble: vi.fn() };
   conversations = [];
+  isSameUser.mockReset().mockResolvedValue(true);
 });
 afterEach(() => {
   for (const conversation of conversations) conversation.close();
@@ -39,7 +41,7 @@ function begin(begun = true, sessionId = SESSION): Conversation {
       api: server.api,
       outbox,
       sender: new Sender("ada@example.org"),
-      isSameUser: () => Promise.resolve(true),
+      isSameUser,
       ...page,
     },
     sessionId,
@@ -337,6 +339,7 @@ describe("asking", () => {
       return answer.promise;
     });
     conversation.ask("Hello");
+    await settle();
     await conversation.refresh();
     expect(shown(conversation)).toEqual(["done: question 1", "starting: Hello"]);
     answer.resolve({ turn_id: turnId(2), session_id: SESSION, sse_url: "", position: 3 });
@@ -345,21 +348,33 @@ describe("asking", () => {
     expect(opened()).toHaveLength(1);
   });
 
-  test("keeps their order where the second is accepted first", async () => {
+  test("a message that has to wait holds up those behind it", async () => {
     const conversation = await loaded(row(1));
     server.calls.ask.mockRejectedValueOnce(new Unreachable());
     conversation.ask("first");
     conversation.ask("second");
     await settle();
-    expect(shown(conversation)).toEqual(["done: question 1", "unsent: first", "starting: second"]);
+    expect(shown(conversation)).toEqual(["done: question 1", "unsent: first", "unsent: second"]);
     await vi.advanceTimersByTimeAsync(1_000);
-    await conversation.refresh();
-    expect(shown(conversation)).toEqual(["done: question 1", "starting: second", "starting: first"]);
+    expect(shown(conversation)).toEqual(["done: question 1", "starting: first", "starting: second"]);
+    const asked = server.calls.ask.mock.calls.map(([ask]) => ask.user_message);
+    expect(asked).toEqual(["first", "first", "second"]);
+  });
+
+  test("one that waited is not sent in the name of somebody else", async () => {
+    const conversation = await loaded(row(1));
+    server.calls.ask.mockRejectedValueOnce(new Unreachable());
+    isSameUser.mockResolvedValue(false);
+    conversation.ask("first");
+    await settle();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.calls.ask).toHaveBeenCalledTimes(1);
+    expect(cellAt(conversation, 1).held).toBe("signed-out");
   });
 
   test.each([
     ["no server answers", new Unreachable(), "offline"],
-    ["too many wait", new ApiError(429, "queue_full", "", true, 5_000), "busy"],
+    ["too many wait", new ApiError(429, "queue_full", "", true, 5_000), "full"],
   ] as const)("waits where %s", async (_, error, held) => {
     const conversation = begin(false);
     server.calls.ask.mockRejectedValueOnce(error);
@@ -505,6 +520,7 @@ describe("stopping", () => {
     const answer = slow<Accepted>();
     server.calls.ask.mockReturnValueOnce(answer.promise);
     conversation.ask("Hello");
+    await settle();
     conversation.discard(cellAt(conversation, 1));
     expect(shown(conversation)).toEqual(["done: question 1"]);
     answer.resolve({ turn_id: turnId(2), session_id: SESSION, sse_url: "", position: 0 });
@@ -519,6 +535,7 @@ describe("stopping", () => {
     const answer = slow<Accepted>();
     server.calls.ask.mockReturnValueOnce(answer.promise);
     conversation.ask("Hello");
+    await settle();
     conversation.discard(cellAt(conversation, 1));
     answer.reject(new Unreachable());
     await vi.advanceTimersByTimeAsync(60_000);
@@ -551,7 +568,7 @@ describe("what the agent asks", () => {
     const conversation = await asked();
     expect(cellAt(conversation, 0).view.phase).toBe("asking");
     await conversation.reply(cellAt(conversation, 0), "a");
-    expect(server.calls.reply).toHaveBeenCalledWith(turnId(1), "a");
+    expect(server.calls.reply).toHaveBeenCalledWith(turnId(1), attention(conversation)?.id, "a");
     expect(attention(conversation)?.answered).toBe(true);
     const number = attention(conversation)?.number ?? -1;
     expect(page.tell).toHaveBeenCalledWith({ kind: "answered", turnId: turnId(1), number });

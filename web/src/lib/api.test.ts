@@ -53,7 +53,7 @@ test("each call goes to its route", async () => {
     "GET /api/paliadin/turns/t1",
     'POST /api/paliadin/turn {"user_message":"Hello","session_id":"s1","client_turn_id":"c1"}',
     "POST /api/paliadin/turns/t1/cancel",
-    'POST /api/paliadin/turns/t1/reply {"text":"yes"}',
+    'POST /api/paliadin/turns/t1/reply {"text":"yes","attention":"1-2"}',
     "POST /api/paliadin/reset",
   ]);
 });

@@ -65,7 +65,7 @@ function failing(...errors: Error[]) {
 }
 
 const busy = (status: number, retryAfterMs: number | null = null, retryable: boolean | null = true) =>
-  new ApiError(status, "queue_full", "", retryable, retryAfterMs);
+  new ApiError(status, status === 429 ? "queue_full" : "store_unavailable", "", retryable, retryAfterMs);
 
 function start(api: Api, signal = new AbortController().signal) {
   const onWait = vi.fn<(why: "offline" | "busy", retryAtMs: number | null) => void>();

@@ -30,7 +30,7 @@ const CODES: Record<ErrorCode, true> = {
 const REFUSALS = ["unauthenticated", "not_found", "unknown"];
 
 /** Texts that are the same in both languages. */
-const SAME = ["agent", "code", "elapsed", "detailAgent"];
+const SAME = ["agent", "code", "detailAgent"];
 /** Texts that may be empty: there is nothing to be done about it. */
 const EMPTY = ["errors.cancelled.1"];
 
