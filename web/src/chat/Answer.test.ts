@@ -33,10 +33,12 @@ describe("an answer that is being written", () => {
   test("keeps the elements of what is complete while it grows", async () => {
     const { container, blocks, shown, grow } = show("# Title\n\nFirst *paragraph*.\n\nSec");
     const [title, first] = [container.querySelector("h3"), container.querySelector("p")];
+    const second = blocks()[2];
     for (const text of ["ond", "\n\n- a", "\n- b", "\n\nThird"]) {
       await grow(`# Title\n\nFirst *paragraph*.\n\nSec${text}`);
       expect(container.querySelector("h3")).toBe(title);
       expect(container.querySelector("p")).toBe(first);
+      expect(blocks()[2]).toBe(second);
     }
     await grow("# Title\n\nFirst *paragraph*.\n\nSecond\n\n- a\n- b\n\nThird", true);
     expect(shown()).toEqual(["Title", "First paragraph.", "Second", "ab", "Third"]);

@@ -68,6 +68,7 @@ describe("on other layouts", () => {
   test("Russian and Greek: there is no K, so its place counts", () => {
     expect(actionOf(press("KeyK", "л", "ctrl"))).toBe("search");
     expect(actionOf(press("KeyK", "κ", "ctrl"))).toBe("search");
+    expect(actionOf(press("Slash", "Ю", "ctrl", "shift"))).toBeNull();
   });
 
   test("with Caps Lock", () => {
