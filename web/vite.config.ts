@@ -10,7 +10,7 @@ const server = `http://${process.env["PALIADIN_LISTEN"] ?? "127.0.0.1:8717"}`;
 
 export default defineConfig({
   base,
-  plugins: [svelte(), svelteTesting(), finishBundle(), developmentPage(server, base)],
+  plugins: [svelte(), svelteTesting({ autoCleanup: false }), finishBundle(), developmentPage(server, base)],
   server: {
     // Cookies belong to a name, whatever the port: who signed in at the server is signed in here.
     host: "127.0.0.1",

@@ -107,7 +107,9 @@ test("phones show nothing without a worker, which is no error", async () => {
       }
     },
   );
+  const noted = vi.spyOn(console, "info").mockImplementation(() => {});
   await expect(tell()).resolves.toBeUndefined();
+  expect(noted).toHaveBeenCalledTimes(1);
 });
 
 describe("the browser's leave", () => {

@@ -1,5 +1,6 @@
 /** What tests make of the browser around the page. */
 
+import { cleanup } from "@testing-library/svelte";
 import { afterEach, beforeEach, onTestFinished, vi } from "vitest";
 import { chooseLanguage } from "../../lib/i18n/index.svelte";
 
@@ -15,7 +16,7 @@ export function holds(query: string): void {
 }
 
 /**
- * Before each test: an English page, an empty storage, and what jsdom has not. Dialogs open and close without keeping the
+ * For each test: an English page without anything on it, an empty storage, and what jsdom has not. Dialogs open and close without keeping the
  * focus; nothing has a size, so nothing ever changes it.
  */
 export function usePage(): void {
@@ -35,6 +36,7 @@ export function usePage(): void {
     };
   });
   afterEach(() => {
+    cleanup();
     holding.clear();
     chooseLanguage("auto");
     vi.useRealTimers();
