@@ -12,6 +12,8 @@ export class ConversationList {
   items: readonly Conversation[] | null = $state.raw(null);
   found: readonly Conversation[] | null = $state.raw(null);
   search = $state("");
+  /** The server has not said yet what it finds. */
+  searching = $state(false);
   hasMore = $state(false);
   failed: "unreachable" | "failed" | null = $state(null);
   readonly #api: Api;
@@ -80,6 +82,7 @@ export class ConversationList {
     this.search = text;
     this.#searching.abort();
     clearTimeout(this.#typing);
+    this.searching = false;
     const wanted = text.trim();
     if (wanted === "") {
       this.found = null;
@@ -89,6 +92,7 @@ export class ConversationList {
     this.found = (this.items ?? []).filter((item) => item.title.toLocaleLowerCase().includes(folded));
     this.#searching = new AbortController();
     const { signal } = this.#searching;
+    this.searching = true;
     this.#typing = setTimeout(() => void this.#ask(wanted, signal), TYPING);
   }
 
@@ -122,6 +126,8 @@ export class ConversationList {
       this.found = [...there, ...here].sort((a, b) => (a.last_turn_id < b.last_turn_id ? 1 : -1));
     } catch {
       // What was found among those that are here stays.
+    } finally {
+      if (!signal.aborted) this.searching = false;
     }
   }
 }
