@@ -35,7 +35,8 @@ const SESSION = /^#([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 export class Chat {
   status: Status | null = $state.raw(null);
   trouble: Trouble = $state(null);
-  online = $state(!isOffline(location.href));
+  /** What the browser says of its network. */
+  #hasNetwork = $state(navigator.onLine);
   conversation: Conversation | null = $state.raw(null);
   exits: readonly Exit[] = $state.raw([]);
   /** Conversations in which the agent waits for the reader. */
@@ -63,12 +64,17 @@ export class Chat {
     this.list = new ConversationList(api);
   }
 
+  /** There is no network, and the server is not on this very machine. */
+  get offline(): boolean {
+    return !this.#hasNetwork && (this.trouble === "unreachable" || isOffline(location.href));
+  }
+
   /** Begins: signs in, opens what the address names, and listens to the browser. */
   start(): void {
     const { signal } = this.#ending;
     addEventListener("hashchange", () => this.#route(), { signal });
     addEventListener("online", () => this.#look(), { signal });
-    addEventListener("offline", () => (this.online = !isOffline(location.href)), { signal });
+    addEventListener("offline", () => this.#look(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#look(), { signal });
     void this.#reach({ atOnce: true });
   }
@@ -191,7 +197,6 @@ export class Chat {
   }
 
   #reached(): void {
-    this.online = true;
     this.#reachedAt = Date.now();
     const status = this.status;
     if (this.#services === null && status !== null) {
@@ -225,7 +230,7 @@ export class Chat {
 
   /** Looks at everything anew: the reader or the connection is back. */
   #look(): void {
-    this.online = !isOffline(location.href);
+    this.#hasNetwork = navigator.onLine;
     if (document.hidden) return;
     this.#hurry();
     void this.#reach({ atOnce: true });
