@@ -11,14 +11,14 @@ usePage();
 const drafts = new Drafts("ada@example.org");
 
 /** The field of conversation `s1`, and what becomes of what is typed. */
-function show({ limit = 1_000, busy = false, draftOf = "s1" as string | null } = {}) {
+function show({ limit = 1_000, busy = false, asking = false, draftOf = "s1" as string | null } = {}) {
   const onsend = vi.fn<(message: string) => void>();
   const onstop = vi.fn<() => void>();
-  const { rerender } = render(Composer, { drafts, draftOf, limit, busy, asking: false, onsend, onstop });
+  const { rerender, component } = render(Composer, { drafts, draftOf, limit, busy, asking, onsend, onstop });
   const field = screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Message" });
   const type = (value: string) => fireEvent.input(field, { target: { value } });
   const press = (more: KeyboardEventInit) => fireEvent.keyDown(field, { key: "Enter", ...more });
-  return { field, type, press, onsend, onstop, rerender };
+  return { field, type, press, onsend, onstop, rerender, component };
 }
 
 const button = (name: string) => screen.getByRole<HTMLButtonElement>("button", { name });
@@ -137,6 +137,33 @@ describe("the draft", () => {
     await press({});
     expect(onsend).toHaveBeenCalledWith("Hello");
   });
+});
+
+describe("a message that was given up", () => {
+  test("is in the field again, and kept", () => {
+    const { field, component } = show();
+    component.offer("Hello");
+    flushSync();
+    expect(field.value).toBe("Hello");
+    expect(drafts.read("s1")).toBe("Hello");
+  });
+
+  test("takes nobody's words away", async () => {
+    const { field, type, component } = show();
+    await type("something else");
+    component.offer("Hello");
+    flushSync();
+    expect(field.value).toBe("something else");
+    expect(drafts.read("s1")).toBe("something else");
+  });
+});
+
+test("says that the agent waits above, unless the limit is near", async () => {
+  const { type } = show({ asking: true, limit: 100 });
+  expect(screen.getByText(/^The agent waits for your answer above/)).toBeTruthy();
+  await type("x".repeat(95));
+  expect(screen.getByText("5 bytes left")).toBeTruthy();
+  expect(screen.queryByText(/^The agent waits/)).toBeNull();
 });
 
 describe("the button", () => {

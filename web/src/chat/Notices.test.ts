@@ -50,7 +50,7 @@ describe("above the conversation stands", () => {
   ] as const)("one trouble at a time: %s, online %s", (trouble, online, said) => {
     chat.status = status({ demo: true });
     chat.trouble = trouble;
-    chat.online = online;
+    vi.spyOn(chat, "offline", "get").mockReturnValue(!online);
     expect(show().said).toEqual([said, en.demo]);
   });
 
@@ -65,7 +65,7 @@ describe("above the conversation stands", () => {
 
   test("no trouble that fills the page already", () => {
     chat.trouble = "unreachable";
-    chat.online = false;
+    vi.spyOn(chat, "offline", "get").mockReturnValue(true);
     expect(show().said).toEqual([]);
   });
 

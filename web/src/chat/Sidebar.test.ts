@@ -29,7 +29,7 @@ function ago(days: number, more: Partial<Conversation> = {}): Conversation {
   return conversation(1_000 - days, { title: `${days} days ago`, last_turn_at, ...more });
 }
 
-function show(currentId: string | null = null) {
+function show(currentId: string | null = null, asking = new Set<string>()) {
   const calls = {
     onnew: vi.fn<() => void>(),
     onopen: vi.fn<(sessionId: string) => void>(),
@@ -43,7 +43,7 @@ function show(currentId: string | null = null) {
     list,
     currentId,
     email: "ada@example.org",
-    asking: new Set<string>(),
+    asking,
     ...calls,
   });
   /** Headings and titles, in the order of the page. */
@@ -118,6 +118,13 @@ describe("conversations", () => {
     show();
     const names = screen.getAllByRole("link").map((link) => link.textContent?.replaceAll(/\s+/g, " ").trim());
     expect(names).toEqual(["New conversation working", "1 days ago"]);
+  });
+
+  test("say in which the agent waits for the reader", async () => {
+    await read(ago(0, { open_turns: 1 }), ago(1, { open_turns: 1 }));
+    show(null, new Set([ago(1).session_id]));
+    const names = screen.getAllByRole("link").map((link) => link.textContent?.replaceAll(/\s+/g, " ").trim());
+    expect(names).toEqual(["0 days ago working", "1 days ago Waiting for your answer"]);
   });
 
   test("are renamed and deleted by their own menus", async () => {
@@ -197,6 +204,12 @@ describe("searching", () => {
     expect(document.activeElement).toBe(search());
     expect([search().selectionStart, search().selectionEnd]).toEqual([0, 5]);
   });
+});
+
+test("can take the focus", () => {
+  const { component } = show();
+  component.focus();
+  expect(document.activeElement?.textContent?.trim()).toBe("New chat");
 });
 
 test("everything else is a button, and says who is signed in", async () => {

@@ -165,13 +165,24 @@ describe("turns", () => {
     expect(onproblem).toHaveBeenCalledTimes(1);
   });
 
+  test("that are not sent are given up by the page, which keeps their words", async () => {
+    server.calls.ask.mockRejectedValueOnce(new Unreachable());
+    const { ondiscard } = await show(row(1));
+    conversation.ask("Hello");
+    await vi.advanceTimersByTimeAsync(0);
+    flushSync();
+    await fireEvent.click(screen.getByRole("button", { name: "Discard" }));
+    expect(ondiscard.mock.calls).toEqual([[conversation.cells[1]]]);
+    expect(server.calls.cancel).not.toHaveBeenCalled();
+  });
+
   test("are answered where the agent can be answered", async () => {
     await show(open(1));
     streamOf(turnId(1)).send(event.asks("1-1", "Which one?", ["a"]));
     flushSync();
     await fireEvent.click(screen.getByRole("button", { name: "a" }));
     await vi.advanceTimersByTimeAsync(0);
-    expect(server.calls.reply.mock.calls).toEqual([[turnId(1), expect.stringMatching(/^\d+-\d+$/), "a"]]);
+    expect(server.calls.reply.mock.calls).toEqual([[turnId(1), "1-1", "a"]]);
     expect(screen.getByText(en.answered)).toBeTruthy();
   });
 

@@ -15,7 +15,7 @@ beforeEach(() => {
   vi.useFakeTimers({ now: Date.parse(at(100)) });
 });
 
-function show(turn: TurnCell, { canReply = true, editing = false } = {}) {
+function show(turn: TurnCell, { canReply = true, editing = false, isFirstOpen = false } = {}) {
   const calls = {
     onask: vi.fn<(message: string) => void>(),
     onstop: vi.fn<() => void>(),
@@ -27,7 +27,7 @@ function show(turn: TurnCell, { canReply = true, editing = false } = {}) {
     cell: turn,
     canReply,
     last: true,
-    isFirstOpen: false,
+    isFirstOpen,
     editing,
     ...calls,
   });
@@ -78,9 +78,19 @@ describe("while it is open it says what happens, and can be stopped:", () => {
     expect(shown.onstop).toHaveBeenCalledTimes(1);
   });
 
+  test("that what it waits for is in another conversation", () => {
+    const turn = () => cell({ phase: "queued", text: "", position: 1 });
+    expect(show(turn()).words()).toBe("1 question before this one");
+    expect(show(turn(), { isFirstOpen: true }).words()).toBe(
+      "1 question before this one, in another conversation",
+    );
+    expect(show(cell({ phase: "queued", position: 0 }), { isFirstOpen: true }).words()).toBe("Next in line");
+  });
+
   test.each([
     ["offline", en.unsentOffline],
     ["busy", en.unsentBusy],
+    ["full", en.unsentFull],
     ["signed-out", en.unsentSignedOut],
   ] as const)("why a message is still here: %s", (held, words) => {
     const turn = cell({ phase: "unsent", turnId: null, text: "" });

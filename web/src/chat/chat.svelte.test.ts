@@ -1,13 +1,20 @@
 // @vitest-environment jsdom
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
 import { refuseStorage } from "./testing/browser";
 import { chat, server, settle, showing, started, useChat } from "./testing/chats";
-import { conversation, OTHER_SESSION, row, SESSION, status } from "./testing/rows";
+import { conversation, open, OTHER_SESSION, row, SESSION, status, turnId } from "./testing/rows";
+import { opened } from "./testing/streams";
+import { anotherUser } from "./testing/tabs";
+import { Outbox } from "../lib/outbox";
 
 vi.mock("../lib/stream/share", () => import("./testing/streams"));
 vi.mock("./tabs", () => import("./testing/tabs"));
 useChat();
+beforeEach(() => {
+  // A page of jsdom cannot be loaded again, and says so.
+  vi.spyOn(console, "error").mockImplementation(() => {});
+});
 
 const unauthenticated = () => new ApiError(401, "unauthenticated", "");
 
@@ -150,13 +157,45 @@ describe("while it is open", () => {
     expect(chat.conversation?.cells[1]?.view.phase).toBe("starting");
   });
 
-  test("the browser's word on the network is shown", async () => {
+  test("a network that is gone is no news where the server is on this machine", async () => {
     await started();
+    vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
     dispatchEvent(new Event("offline"));
-    expect(chat.online).toBe(false);
-    dispatchEvent(new Event("online"));
     await settle();
-    expect(chat.online).toBe(true);
+    expect(chat.offline).toBe(false);
+    // It is asked whether it is still there.
+    server.calls.status.mockRejectedValueOnce(new Unreachable());
+    dispatchEvent(new Event("offline"));
+    await settle();
+    expect(chat.offline).toBe(true);
+  });
+
+  test("somebody else who signs in gets nothing of this page", async () => {
+    await showing(row(1), open(2));
+    server.status = status({ user: { email: "bob@example.org", role: "user" } });
+    document.dispatchEvent(new Event("visibilitychange"));
+    await settle();
+    expect(opened(turnId(2)).some((stream) => stream.isOpen)).toBe(false);
+    expect(chat.status?.user.email).toBe("ada@example.org");
+    const asked = server.calls.status.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.calls.status).toHaveBeenCalledTimes(asked);
+  });
+
+  test("a message that waits is not sent for them", async () => {
+    await showing(row(1));
+    server.calls.ask.mockRejectedValueOnce(new Unreachable());
+    chat.ask("Hello");
+    server.status = status({ user: { email: "bob@example.org", role: "user" } });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.calls.ask).toHaveBeenCalledTimes(1);
+    expect(new Outbox(localStorage, "ada@example.org").all()).toHaveLength(1);
+  });
+
+  test("nor where another tab is the first to know", async () => {
+    await showing(open(1));
+    anotherUser();
+    expect(opened(turnId(1)).some((stream) => stream.isOpen)).toBe(false);
   });
 
   test("a hidden page asks for nothing", async () => {
@@ -191,6 +230,17 @@ describe("the address", () => {
     expect(chat.conversation?.cells.map(({ view }) => view.message)).toEqual(["question 1"]);
     location.hash = "";
     await settle();
+    expect(chat.conversation?.standing).toBe("new");
+  });
+
+  test("is empty again where the only message is given up", async () => {
+    await started();
+    server.calls.ask.mockRejectedValueOnce(new Unreachable());
+    chat.ask("Hello");
+    await settle();
+    const cell = chat.conversation?.cells[0];
+    if (cell) chat.discard(cell);
+    expect(location.hash).toBe("");
     expect(chat.conversation?.standing).toBe("new");
   });
 

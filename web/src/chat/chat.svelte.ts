@@ -1,6 +1,6 @@
 /** The page's state: who is signed in, which conversation is open, and what the agent and the connection do. */
 
-import { SvelteSet } from "svelte/reactivity";
+import { SvelteMap } from "svelte/reactivity";
 import { Api, ApiError, Unreachable } from "../lib/api";
 import { uuid } from "../lib/ids";
 import { m } from "../lib/i18n/index.svelte";
@@ -39,8 +39,6 @@ export class Chat {
   #hasNetwork = $state(navigator.onLine);
   conversation: Conversation | null = $state.raw(null);
   exits: readonly Exit[] = $state.raw([]);
-  /** Conversations in which the agent waits for the reader. */
-  readonly asking = new SvelteSet<string>();
   /** Said to screen readers: see `announce`. */
   announcement = $state("");
   readonly api: Api;
@@ -49,7 +47,15 @@ export class Chat {
   #services: Services | null = null;
   #tabs: Tabs | null = null;
   /** Conversations in which something runs stay open when another one is looked at. */
-  readonly #background = new Map<string, Conversation>();
+  readonly #background = new SvelteMap<string, Conversation>();
+  /** As one text: it is the same as long as the conversations are. */
+  readonly #askingIds = $derived(
+    [this.conversation, ...this.#background.values()]
+      .flatMap((opened) => (opened?.asking ? [opened.sessionId] : []))
+      .join(" "),
+  );
+  /** Conversations in which the agent waits for the reader. */
+  readonly asking: ReadonlySet<string> = $derived(new Set(this.#askingIds.split(" ").filter(Boolean)));
   readonly #ending = new AbortController();
   #reaching = false;
   /** Whose page this is; `null` until the server told. */
@@ -311,8 +317,6 @@ export class Chat {
     if (before.phase !== view.phase && (view.phase === "working" || view.phase === "answering")) {
       if (before.phase === "queued" || before.phase === "starting") void this.readStatus();
     }
-    if (view.phase === "asking") this.asking.add(conversation.sessionId);
-    else if (before.phase === "asking") this.asking.delete(conversation.sessionId);
     if (isOpen(before) && !isOpen(view)) {
       this.announce(conversation === this.conversation ? endOf(view) : `${title}: ${endOf(view)}`);
       if (Date.now() - Date.parse(view.askedAt) >= LONG && view.phase !== "cancelled") {

@@ -249,6 +249,42 @@ describe("who looks elsewhere is told of", () => {
   });
 });
 
+describe("where the agent waits for the reader", () => {
+  const asked = () => [...chat.asking];
+
+  test("is known, in whichever conversation that is open here", async () => {
+    await showing(open(1));
+    expect(asked()).toEqual([]);
+    streamOf(turnId(1)).send(event.asks("1-1", "Which one?"));
+    expect(asked()).toEqual([SESSION]);
+    chat.begin();
+    expect(asked()).toEqual([SESSION]);
+    streamOf(turnId(1)).send(event.content("1-2", "That one."));
+    expect(asked()).toEqual([]);
+  });
+
+  test.each([
+    [
+      "is answered here",
+      async () => {
+        const cell = chat.conversation?.cells[0];
+        if (cell) await chat.conversation?.reply(cell, "a");
+      },
+    ],
+    ["is answered in another tab", () => hear({ kind: "answered", turnId: turnId(1), number: 2 ** 32 + 1 })],
+    ["is over, as the server tells", async () => ((server.rows = [row(1)]), chat.conversation?.refresh())],
+    ["ends", () => streamOf(turnId(1)).send(event.error("1-2", "cancelled"))],
+    ["is deleted", () => chat.remove(SESSION)],
+    ["is deleted in another tab", () => hear({ kind: "deleted", sessionId: SESSION })],
+  ])("is no longer where it %s", async (_, happens) => {
+    await showing(open(1));
+    streamOf(turnId(1)).send(event.asks("1-1", "Which one?"));
+    await happens();
+    await settle();
+    expect(asked()).toEqual([]);
+  });
+});
+
 describe("who listens is told", () => {
   /** Everything that was said, in order; what is said twice is heard twice. */
   function listen(): { said: string[]; stop: () => void } {
@@ -273,6 +309,17 @@ describe("who listens is told", () => {
     await settle();
     flushSync();
     expect(said).toEqual([text]);
+    stop();
+  });
+
+  test("which conversation it was, where another one is looked at", async () => {
+    server.conversations = [conversation(1, { session_id: SESSION, title: "Deadlines" })];
+    await showing(open(1));
+    chat.begin();
+    const { said, stop } = listen();
+    streamOf(turnId(1)).send(event.end("1-1", 1));
+    flushSync();
+    expect(said).toEqual(["Deadlines: Answer complete."]);
     stop();
   });
 

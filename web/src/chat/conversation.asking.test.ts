@@ -4,6 +4,7 @@ import type { Accepted, TurnRow } from "../lib/wire";
 import {
   begin,
   cellAt,
+  isSameUser,
   loaded,
   outbox,
   page,
@@ -43,6 +44,7 @@ describe("asking", () => {
       return answer.promise;
     });
     conversation.ask("Hello");
+    await settle();
     await conversation.refresh();
     expect(shown(conversation)).toEqual(["done: question 1", "starting: Hello"]);
     answer.resolve({ turn_id: turnId(2), session_id: SESSION, sse_url: "", position: 3 });
@@ -51,21 +53,46 @@ describe("asking", () => {
     expect(opened()).toHaveLength(1);
   });
 
-  test("keeps their order where the second is accepted first", async () => {
+  test("goes out after those that were written before", async () => {
     const conversation = await loaded(row(1));
     server.calls.ask.mockRejectedValueOnce(new Unreachable());
     conversation.ask("first");
     conversation.ask("second");
     await settle();
-    expect(shown(conversation)).toEqual(["done: question 1", "unsent: first", "starting: second"]);
+    expect(shown(conversation)).toEqual(["done: question 1", "unsent: first", "unsent: second"]);
+    expect(cellAt(conversation, 2).held).toBe("offline");
     await vi.advanceTimersByTimeAsync(1_000);
-    await conversation.refresh();
-    expect(shown(conversation)).toEqual(["done: question 1", "starting: second", "starting: first"]);
+    expect(shown(conversation)).toEqual(["done: question 1", "starting: first", "starting: second"]);
+    expect(server.rows.map(({ user_message }) => user_message)).toEqual(["question 1", "first", "second"]);
+  });
+
+  test("is held up by none that was given up or refused", async () => {
+    const conversation = await loaded(row(1));
+    server.calls.ask
+      .mockRejectedValueOnce(new Unreachable())
+      .mockRejectedValueOnce(new ApiError(413, "message_too_large", "", false));
+    for (const message of ["given up", "refused", "third"]) conversation.ask(message);
+    await settle();
+    conversation.discard(cellAt(conversation, 1));
+    await settle();
+    expect(shown(conversation)).toEqual(["done: question 1", "failed: refused", "starting: third"]);
+  });
+
+  test("is asked in nobody else's name, who signed in while it waited", async () => {
+    const conversation = await loaded(row(1));
+    isSameUser.mockResolvedValue(false);
+    server.calls.ask.mockRejectedValueOnce(new Unreachable());
+    conversation.ask("Hello");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.calls.ask).toHaveBeenCalledTimes(1);
+    expect(shown(conversation)).toEqual(["done: question 1", "unsent: Hello"]);
+    expect(outbox.all()).toHaveLength(1);
   });
 
   test.each([
     ["no server answers", new Unreachable(), "offline"],
-    ["too many wait", new ApiError(429, "queue_full", "", true, 5_000), "busy"],
+    ["too many wait", new ApiError(429, "queue_full", "", true, 5_000), "full"],
+    ["the database does not answer", new ApiError(503, "store_unavailable", "", true), "busy"],
   ] as const)("waits where %s", async (_, error, held) => {
     const conversation = begin({ isNew: true });
     server.calls.ask.mockRejectedValueOnce(error);
@@ -211,6 +238,7 @@ describe("stopping", () => {
     const answer = slow<Accepted>();
     server.calls.ask.mockReturnValueOnce(answer.promise);
     conversation.ask("Hello");
+    await settle();
     conversation.discard(cellAt(conversation, 1));
     expect(shown(conversation)).toEqual(["done: question 1"]);
     answer.resolve({ turn_id: turnId(2), session_id: SESSION, sse_url: "", position: 0 });
@@ -220,11 +248,21 @@ describe("stopping", () => {
     expect(page.listChanged).toHaveBeenCalled();
   });
 
+  test("a message that was just written is never sent", async () => {
+    const conversation = await loaded(row(1));
+    conversation.ask("Hello");
+    conversation.discard(cellAt(conversation, 1));
+    await settle();
+    expect(server.calls.ask).not.toHaveBeenCalled();
+    expect(outbox.all()).toEqual([]);
+  });
+
   test("one that is on its way and fails is not tried again", async () => {
     const conversation = await loaded(row(1));
     const answer = slow<Accepted>();
     server.calls.ask.mockReturnValueOnce(answer.promise);
     conversation.ask("Hello");
+    await settle();
     conversation.discard(cellAt(conversation, 1));
     answer.reject(new Unreachable());
     await vi.advanceTimersByTimeAsync(60_000);
@@ -257,7 +295,7 @@ describe("what the agent asks", () => {
     const conversation = await asked();
     expect(cellAt(conversation, 0).view.phase).toBe("asking");
     await conversation.reply(cellAt(conversation, 0), "a");
-    expect(server.calls.reply).toHaveBeenCalledWith(turnId(1), "a");
+    expect(server.calls.reply).toHaveBeenCalledWith(turnId(1), "1-5", "a");
     expect(attention(conversation)?.answered).toBe(true);
     const number = attention(conversation)?.number ?? -1;
     expect(page.tell).toHaveBeenCalledWith({ kind: "answered", turnId: turnId(1), number });

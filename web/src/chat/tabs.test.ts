@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { openTabs, type TabNews, type Tabs } from "./tabs";
+import { announceUser, openTabs, type TabNews, type Tabs } from "./tabs";
 
 const tabs: Tabs[] = [];
 afterEach(() => {
@@ -43,4 +43,22 @@ test("without channels every tab is alone", () => {
   vi.stubGlobal("BroadcastChannel", undefined);
   const { tab } = open("ada");
   expect(() => tab.tell({ kind: "conversations" })).not.toThrow();
+});
+
+test("whose tab it is all others hear, of whatever user", async () => {
+  const ending = new AbortController();
+  const tab = (user: string) => {
+    const another = vi.fn<() => void>();
+    announceUser(user, ending.signal, another);
+    return another;
+  };
+  try {
+    const [first, second] = [tab("ada"), tab("ada")];
+    const third = tab("bob");
+    await vi.waitFor(() => expect(second).toHaveBeenCalledTimes(1));
+    expect(first).toHaveBeenCalledTimes(1);
+    expect(third).not.toHaveBeenCalled();
+  } finally {
+    ending.abort();
+  }
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type Api, ApiError, type Ask, Unreachable } from "./api";
-import { deliver, Outbox } from "./outbox";
+import { deliver, type DeliverOptions, Outbox } from "./outbox";
 
 const ask = (id: string): Ask => ({ user_message: `message ${id}`, session_id: "s1", client_turn_id: id });
 const accepted = { turn_id: "t1", session_id: "s1", sse_url: "/api/paliadin/stream/t1", position: 0 };
@@ -65,10 +65,10 @@ function failing(...errors: Error[]) {
 }
 
 const busy = (status: number, retryAfterMs: number | null = null, retryable: boolean | null = true) =>
-  new ApiError(status, status === 429 ? "queue_full" : "store_unavailable", "", retryable, retryAfterMs);
+  new ApiError(status, "store_unavailable", "", retryable, retryAfterMs);
 
 function start(api: Api, signal = new AbortController().signal) {
-  const onWait = vi.fn<(why: "offline" | "busy", retryAtMs: number | null) => void>();
+  const onWait = vi.fn<DeliverOptions["onWait"]>();
   return { onWait, result: deliver(api, ask("c1"), { signal, onWait, random: () => 0 }) };
 }
 
@@ -85,6 +85,14 @@ test("tries again, ever more slowly, with the same id", async () => {
     ["offline", begun + 3_000],
     ["busy", begun + 7_000],
   ]);
+});
+
+test("says where it is one's own questions that are in the way", async () => {
+  const { api } = failing(new ApiError(429, "queue_full", "", true));
+  const { result, onWait } = start(api);
+  await vi.advanceTimersByTimeAsync(1_000);
+  await result;
+  expect(onWait.mock.calls.map(([why]) => why)).toEqual(["full"]);
 });
 
 test("waits as long as the server asks", async () => {

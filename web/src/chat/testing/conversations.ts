@@ -4,6 +4,7 @@ import { afterEach, beforeEach, type Mock, vi } from "vitest";
 import { Outbox } from "../../lib/outbox";
 import type { TurnRow } from "../../lib/wire";
 import { Conversation } from "../conversation.svelte";
+import { Sender } from "../sender";
 import type { Services } from "../services";
 import type { TurnCell } from "../turn.svelte";
 import { at, row, SESSION } from "./rows";
@@ -14,6 +15,9 @@ type Told = "tell" | "listChanged" | "happened" | "trouble";
 
 export let server: Server;
 export let outbox: Outbox;
+let sender: Sender;
+/** Whether the page's user is still the one who is signed in. */
+export let isSameUser: Mock<Services["isSameUser"]>;
 /** What the page around it was told. */
 export let page: { [Name in Told]: Mock<Services[Name]> };
 let begun: Conversation[] = [];
@@ -26,6 +30,8 @@ export function useConversations(): void {
     forgetStreams();
     server = new Server();
     outbox = new Outbox(localStorage, "ada@example.org");
+    sender = new Sender("ada@example.org");
+    isSameUser = vi.fn(async () => true);
     page = { tell: vi.fn(), listChanged: vi.fn(), happened: vi.fn(), trouble: vi.fn() };
   });
   afterEach(() => {
@@ -36,7 +42,8 @@ export function useConversations(): void {
 
 /** The conversation of `SESSION`; `isNew` is one that nobody has asked anything in. */
 export function begin({ isNew = false } = {}): Conversation {
-  const conversation = new Conversation({ api: server.api, outbox, ...page }, SESSION, !isNew);
+  const services = { api: server.api, outbox, sender, isSameUser, ...page };
+  const conversation = new Conversation(services, SESSION, !isNew);
   begun.push(conversation);
   return conversation;
 }

@@ -7,6 +7,13 @@ export const told: TabNews[] = [];
 /** Another tab tells this. */
 export let hear: (news: TabNews) => void = () => {};
 
+/** Another tab tells that somebody else is signed in. */
+export let anotherUser: () => void = () => {};
+
+export function announceUser(_user: string, _signal: AbortSignal, another: () => void): void {
+  anotherUser = another;
+}
+
 export function openTabs(_user: string, listener: (news: TabNews) => void): Tabs {
   hear = listener;
   return { tell: (news) => void told.push(news), close: () => {} };
