@@ -5,6 +5,7 @@
 
 mod rows;
 pub mod sqlite;
+pub mod title;
 mod write;
 
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub enum StoreError {
     /// The database does not answer, is locked, is full or was shut down. Trying again later may help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// What was asked for is more work than one read may be. Everything else goes on.
+    #[error("the store gave up: {0}")]
+    TooSlow(String),
     /// A constraint does not allow this write; trying again does not help.
     #[error("the store refused the write: {0}")]
     Constraint(String),
@@ -29,6 +33,9 @@ pub enum StoreError {
     #[error("a stored row cannot be read: {0}")]
     Corrupt(String),
 }
+
+/// Bytes of text in one page of a history, unless a single turn has more.
+pub const HISTORY_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Which conversations are wanted.
 #[derive(Clone, Copy, PartialEq)]
@@ -79,7 +86,8 @@ pub trait Store: Send + Sync + 'static {
     async fn has_event(&self, turn: TurnId, id: EventId) -> Result<bool, StoreError>;
 
     /// The newest `limit` turns of the user's conversation, oldest first, of those before `before` where that is given;
-    /// empty for someone else's, and for one that is hidden.
+    /// empty for someone else's, and for one that is hidden. Fewer of them, but at least one, where their texts have
+    /// more than [`HISTORY_BYTES`]: only an empty page is the end.
     async fn history(
         &self,
         user: UserId,
@@ -98,7 +106,8 @@ pub trait Store: Send + Sync + 'static {
         session: SessionId,
     ) -> Result<Option<ConversationSummary>, StoreError>;
 
-    /// The user's conversations that are not hidden, newest last turn first.
+    /// The user's conversations that are not hidden, newest last turn first. A search that takes too long is
+    /// `TooSlow`; it holds up other searches, and no other read.
     async fn conversations(&self, user: UserId, listing: Listing<'_>) -> Result<Vec<ConversationSummary>, StoreError>;
 
     /// The agent session of a user and persona (`""` is the default persona).

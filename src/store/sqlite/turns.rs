@@ -9,11 +9,8 @@ use super::events;
 use super::read;
 use super::rows::{self, Fields};
 use super::statement::{execute, returning};
-use crate::store::{Accepted, Finish, NewTurn, Refusal, StoreError, Turn, Written};
+use crate::store::{Accepted, Finish, NewTurn, Refusal, StoreError, Turn, Written, title};
 use crate::turn::{Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState};
-
-/// Characters of the first message's first line that make the title of a conversation.
-const TITLE_CHARS: usize = 80;
 
 /// All that decides about a new turn, in one statement.
 const STANDING: &str = "SELECT \
@@ -113,7 +110,7 @@ pub(super) async fn accept(connection: &mut SqliteConnection, new: &NewTurn) -> 
     }
     let at = new.queued_at.0;
     if standing.owner.is_none() {
-        let title: String = new.user_message.lines().next().unwrap_or_default().chars().take(TITLE_CHARS).collect();
+        let title = title::of_message(&new.user_message);
         let bound = query(INSERT_CONVERSATION).bind(&session_id).bind(&user_id).bind(title).bind(at);
         execute(connection, bound).await?;
     }

@@ -14,7 +14,7 @@ pub async fn an_accepted_turn_reads_back(store: &dyn Store) {
     let new = NewTurn {
         client_turn_id: Some("c-1".to_owned()),
         persona: "lawyer".to_owned(),
-        user_message: format!("{}\nsecond line", "ü".repeat(100)),
+        user_message: format!("\n{}\nanother line", "ü".repeat(100)),
         ..question(user)
     };
     let accepted = accept(store, new.clone()).await;
@@ -31,7 +31,8 @@ pub async fn an_accepted_turn_reads_back(store: &dyn Store) {
     assert_eq!((turn.client_turn_id, turn.persona, turn.profile), (new.client_turn_id, new.persona, new.profile));
 
     let conversation = store.conversation(new.session_id).await.unwrap().unwrap();
-    assert_eq!((conversation.user_id, conversation.title, conversation.hidden_at), (user, "ü".repeat(80), None));
+    let title = format!("{}…", "ü".repeat(79));
+    assert_eq!((conversation.user_id, conversation.title, conversation.hidden_at), (user, title, None));
     let events = store.events_after(new.turn_id, EventId::START, 9).await.unwrap();
     let data = json!({ "turn_id": new.turn_id, "position": 0 });
     assert_eq!(events, [Event { id: EventId { epoch: 0, seq: 1 }, kind: EventKind::Queued, data }]);
