@@ -141,6 +141,12 @@ impl From<StoreError> for Problem {
                 tracing::error!(reason, "store unavailable");
                 Self::unavailable(ErrorCode::StoreUnavailable, "the database does not answer; nothing was sent")
             }
+            StoreError::TooSlow(reason) => {
+                tracing::warn!(reason, "read given up");
+                let detail =
+                    "this takes too long and was given up; a busy moment may be the reason, so try again later";
+                Self::unavailable(ErrorCode::StoreUnavailable, detail)
+            }
             error => {
                 tracing::error!(%error, "store error");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "a fault of ours; the log tells more")

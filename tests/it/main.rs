@@ -7,6 +7,7 @@ mod conversations;
 mod demo;
 mod fence;
 mod harness;
+mod heavy;
 mod hook;
 mod messages;
 mod pages;

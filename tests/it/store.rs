@@ -37,6 +37,7 @@ macro_rules! contract {
             conversations::a_title_is_its_users_to_change
             conversations::a_hidden_one_is_gone_for_its_user_for_good
             conversations::history_goes_back_page_by_page
+            conversations::a_page_of_history_is_as_short_as_its_turns_are_long
             events::events_are_ordered_across_epochs
             events::an_event_is_written_once
             events::many_events_in_one_write

@@ -3,9 +3,11 @@
 use sqlx::{SqliteConnection, SqlitePool, query};
 
 use super::columns::turn_columns;
+use super::rows::Fields;
+use super::search::Searcher;
 use super::statement::execute;
 use super::{read, rows};
-use crate::store::{Conversation, ConversationSummary, Listing, StoreError, Turn, Written};
+use crate::store::{Conversation, ConversationSummary, HISTORY_BYTES, Listing, StoreError, Turn, Written};
 use crate::turn::{SessionId, Timestamp, TurnId, UserId};
 
 /// Sorts after every turn id.
@@ -19,11 +21,25 @@ const OPEN_TURNS: &str = concat!(
     " FROM paliadin_turns WHERE session_id = ?1 AND state IN ('queued', 'running') ORDER BY turn_id"
 );
 
-const HISTORY: &str = concat!(
-    "SELECT ",
-    turn_columns!(),
-    " FROM paliadin_turns WHERE session_id = ?2 AND turn_id < ?3 AND EXISTS (SELECT 1 FROM conversations \
-     WHERE session_id = ?2 AND user_id = ?1 AND hidden_at IS NULL) ORDER BY turn_id DESC LIMIT ?4"
+/// The newest turns of a user's conversation.
+macro_rules! history {
+    ($columns:expr) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM paliadin_turns WHERE session_id = ?2 AND turn_id < ?3 AND EXISTS (SELECT 1 FROM conversations \
+             WHERE session_id = ?2 AND user_id = ?1 AND hidden_at IS NULL) ORDER BY turn_id DESC LIMIT ?4"
+        )
+    };
+}
+
+const HISTORY: &str = history!(turn_columns!());
+
+/// SQLite has the lengths in a row's header: the texts themselves are not read for it.
+const HISTORY_SIZES: &str = history!(
+    "octet_length(user_message) + coalesce(octet_length(context), 0) + coalesce(octet_length(response), 0) \
+     + coalesce(octet_length(partial), 0) + octet_length(error_history) + octet_length(used_tools) \
+     + octet_length(rows_seen) AS size"
 );
 
 /// What is told of the conversations of `chosen` (session_id, title, created_at, last_turn_id), newest first.
@@ -72,7 +88,7 @@ const HIDE: &str = "UPDATE conversations SET hidden_at = ?3, updated_at = ?3 \
 
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 6] = [CONVERSATION, OPEN_TURNS, HISTORY, ONE_OF, RENAME, HIDE];
+pub(super) const INDEXED: [&str; 7] = [CONVERSATION, OPEN_TURNS, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE];
 
 /// Statements here that may sort what an index found.
 #[cfg(test)]
@@ -93,10 +109,24 @@ pub(super) async fn history(
     before: Option<TurnId>,
     limit: u32,
 ) -> Result<Vec<Turn>, StoreError> {
-    let bound = query(HISTORY).bind(user.to_string()).bind(session.to_string()).bind(cursor(before)).bind(limit);
-    let mut newest_first = read::many(pool, bound, rows::turn).await?;
+    let bound = |statement, limit: u32| {
+        query(statement).bind(user.to_string()).bind(session.to_string()).bind(cursor(before)).bind(limit)
+    };
+    let sizes = read::many(pool, bound(HISTORY_SIZES, limit), |row| Fields(row).get("size")).await?;
+    // What is asked in between is newer, and takes the place of the oldest.
+    let mut newest_first = read::many(pool, bound(HISTORY, page(&sizes)), rows::turn).await?;
     newest_first.reverse();
     Ok(newest_first)
+}
+
+/// How many turns of these sizes, newest first, make a page.
+fn page(sizes: &[i64]) -> u32 {
+    let totals = sizes.iter().scan(0, |total: &mut i64, size| {
+        *total = total.saturating_add(*size);
+        Some(*total)
+    });
+    let fit = totals.take_while(|total| *total <= HISTORY_BYTES).count();
+    u32::try_from(fit).unwrap_or(u32::MAX).max(1)
 }
 
 pub(super) async fn one_of(
@@ -113,12 +143,19 @@ pub(super) async fn list(
     user: UserId,
     listing: Listing<'_>,
 ) -> Result<Vec<ConversationSummary>, StoreError> {
-    let statement = if listing.search.is_some() { SEARCH } else { LIST };
-    let mut bound = query(statement).bind(user.to_string()).bind(cursor(listing.before)).bind(listing.limit);
-    if let Some(search) = listing.search {
-        bound = bound.bind(search);
-    }
+    let bound = query(LIST).bind(user.to_string()).bind(cursor(listing.before)).bind(listing.limit);
     read::many(pool, bound, rows::conversation_summary).await
+}
+
+/// As [`list`], but only those that have this text.
+pub(super) async fn search(
+    searcher: &Searcher,
+    user: UserId,
+    text: &str,
+    listing: Listing<'_>,
+) -> Result<Vec<ConversationSummary>, StoreError> {
+    let bound = query(SEARCH).bind(user.to_string()).bind(cursor(listing.before)).bind(listing.limit).bind(text);
+    searcher.rows(bound, rows::conversation_summary).await
 }
 
 fn cursor(before: Option<TurnId>) -> String {

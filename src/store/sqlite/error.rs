@@ -4,6 +4,7 @@ use crate::store::StoreError;
 
 const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
+const SQLITE_INTERRUPT: i32 = 9;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_TOOBIG: i32 = 18;
 const SQLITE_CONSTRAINT: i32 = 19;
@@ -36,7 +37,16 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> StoreError {
 
 /// Whether another process held a lock for too long.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|database| primary_code(database.code().as_deref()) == SQLITE_BUSY)
+    has_code(error, SQLITE_BUSY)
+}
+
+/// Whether a progress handler stopped the statement.
+pub(super) fn is_interrupted(error: &sqlx::Error) -> bool {
+    has_code(error, SQLITE_INTERRUPT)
+}
+
+fn has_code(error: &sqlx::Error, code: i32) -> bool {
+    error.as_database_error().is_some_and(|database| primary_code(database.code().as_deref()) == code)
 }
 
 /// The lower eight bits of an extended result code; 0 where there is none.

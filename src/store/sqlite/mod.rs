@@ -1,4 +1,5 @@
-//! SQLite: one file, one writing connection, a pool of readers beside it (WAL: neither waits for the other).
+//! SQLite: one file, one writing connection, a pool of readers and one connection for searches beside it (WAL: none
+//! waits for the other).
 
 mod accounts;
 mod columns;
@@ -8,6 +9,7 @@ mod events;
 mod open;
 mod read;
 mod rows;
+mod search;
 mod sessions;
 mod statement;
 mod turns;
@@ -26,11 +28,13 @@ use crate::store::{
     Write, Written,
 };
 use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
+use search::Searcher;
 use write::Writer;
 
 /// The embedded driver.
 pub struct SqliteStore {
     readers: SqlitePool,
+    searcher: Searcher,
     writer: Mutex<Writer>,
 }
 
@@ -47,7 +51,8 @@ impl SqliteStore {
         open::create_file(path).await?;
         // The writer first: readers can neither make the schema nor the WAL.
         let writer = Writer::open(path, options.clone()).await?;
-        Ok(Self { readers: open::reader_pool(path, &options), writer: Mutex::new(writer) })
+        let (readers, searcher) = (open::reader_pool(path, &options), Searcher::new(path, &options));
+        Ok(Self { readers, searcher, writer: Mutex::new(writer) })
     }
 }
 
@@ -119,7 +124,10 @@ impl Store for SqliteStore {
     }
 
     async fn conversations(&self, user: UserId, listing: Listing<'_>) -> Result<Vec<ConversationSummary>, StoreError> {
-        conversations::list(&self.readers, user, listing).await
+        match listing.search {
+            Some(text) => conversations::search(&self.searcher, user, text, listing).await,
+            None => conversations::list(&self.readers, user, listing).await,
+        }
     }
 
     async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError> {
@@ -156,6 +164,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         // The writer last: whoever closes the file last checkpoints the WAL, and readers may not.
+        self.searcher.close().await;
         self.readers.close().await;
         self.writer.lock().await.close().await;
     }

@@ -30,13 +30,15 @@ const BUSY_RETRY: Duration = Duration::from_millis(10);
 pub struct SqliteOptions {
     /// How long a statement waits for another process's write lock before the store counts as unavailable.
     pub busy_timeout: Duration,
-    /// Connections for reads. Each is a thread and up to 2 MiB of page cache.
+    /// Connections for reads. Each is a thread and up to 2 MiB of page cache. Searches have one more, of their own.
     pub readers: u32,
+    /// How long a search may wait for those before it, and then take itself.
+    pub search_limit: Duration,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(5), readers: 4 }
+        Self { busy_timeout: Duration::from_secs(5), readers: 4, search_limit: Duration::from_secs(5) }
     }
 }
 
@@ -70,15 +72,28 @@ pub(super) fn writer_options(path: &Path, options: &SqliteOptions) -> SqliteConn
 
 /// The pool that reads go through. It opens its connections when they are needed.
 pub(super) fn reader_pool(path: &Path, options: &SqliteOptions) -> SqlitePool {
-    let connection = SqliteConnectOptions::new()
+    let connection = reader_options(path, options).thread_name(|number| format!("store-reader-{number}"));
+    pool(connection, options.readers.max(1), options.busy_timeout)
+}
+
+/// The connection that searches go through, one after the other.
+pub(super) fn search_pool(path: &Path, options: &SqliteOptions) -> SqlitePool {
+    let connection = reader_options(path, options).thread_name(|_| "store-searcher".to_owned());
+    pool(connection, 1, options.search_limit)
+}
+
+fn reader_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(options.busy_timeout)
         .read_only(true)
         .row_buffer_size(ROW_BUFFER)
-        .thread_name(|number| format!("store-reader-{number}"));
+}
+
+fn pool(connection: SqliteConnectOptions, connections: u32, patience: Duration) -> SqlitePool {
     SqlitePoolOptions::new()
-        .max_connections(options.readers.max(1))
-        .acquire_timeout(options.busy_timeout)
+        .max_connections(connections)
+        .acquire_timeout(patience)
         // A file does not hang up: nothing to test, nothing to renew.
         .test_before_acquire(false)
         .max_lifetime(None)

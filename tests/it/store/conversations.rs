@@ -1,6 +1,8 @@
 //! Conversations: listed, searched, renamed, hidden, and read back page by page.
 
-use paliadin::store::{ConversationSummary, Finish, Listing, NewTurn, Refusal, Store, Turn, Write, Written};
+use paliadin::store::{
+    ConversationSummary, Finish, HISTORY_BYTES, Listing, NewTurn, Refusal, Store, Turn, Write, Written,
+};
 use paliadin::turn::{Answer, Outcome, SessionId, TurnId, UserId};
 
 use super::{accept, at, claim, new_user, question, turn_written, write};
@@ -160,4 +162,24 @@ pub async fn history_goes_back_page_by_page(store: &dyn Store) {
     assert_eq!(page(Some(ids[1])).await, ids[..1]);
     assert!(page(Some(ids[0])).await.is_empty());
     assert_eq!(page(Some(TurnId::fresh())).await, ids[4..], "the cursor need not be a turn of the conversation");
+}
+
+pub async fn a_page_of_history_is_as_short_as_its_turns_are_long(store: &dyn Store) {
+    let user = new_user(store).await;
+    let session = SessionId::fresh();
+    let half = usize::try_from(HISTORY_BYTES).unwrap() / 2;
+    let mut ids = Vec::new();
+    for size in [half / 2, half, 2 * half + 1, half, half - 1_000, 1] {
+        let turn = ask(store, user, session, "x").await;
+        answer(store, &turn, &"x".repeat(size)).await;
+        ids.push(turn.turn_id);
+    }
+    let page = async |before: Option<TurnId>, limit| -> Vec<TurnId> {
+        store.history(user, session, before, limit).await.unwrap().iter().map(|turn| turn.turn_id).collect()
+    };
+    assert_eq!(page(None, 200).await, ids[3..]);
+    assert_eq!(page(None, 2).await, ids[4..]);
+    assert_eq!(page(Some(ids[3]), 200).await, ids[2..3], "a turn that is too long for a page has one of its own");
+    assert_eq!(page(Some(ids[2]), 200).await, ids[..2]);
+    assert!(page(Some(ids[0]), 200).await.is_empty());
 }

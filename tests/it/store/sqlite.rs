@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use paliadin::store::sqlite::{SqliteOptions, SqliteStore};
-use paliadin::store::{NewTurn, Store, StoreError, Write, Written};
+use paliadin::store::{Listing, NewTurn, Store, StoreError, Write, Written};
 use paliadin::turn::{EventId, UserId};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -177,6 +177,68 @@ async fn a_locked_database_is_unavailable_until_it_is_free() {
         accept(&store, new).await;
     }
     other.close().await.unwrap();
+    store.close().await;
+}
+
+/// A user with a conversation of fifty megabytes, and another one with next to nothing.
+async fn heavy_and_light(store: &SqliteStore, path: &Path) -> (UserId, UserId) {
+    let (heavy, light) = (new_user(store).await, new_user(store).await);
+    accept(store, NewTurn { user_message: "needle".to_owned(), ..question(light) }).await;
+    let turn = accept(store, question(heavy)).await.turn;
+    let mut connection = raw(path).await;
+    execute(&mut connection, "PRAGMA synchronous = OFF").await;
+    let fill = format!(
+        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 500) \
+         INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, profile, \
+         user_message, queued_at, created_at, updated_at) \
+         SELECT printf('01900000-0000-7000-8000-%012d', n), user_id, session_id, 'x', 'queued', backend, profile, \
+         hex(zeroblob(50000)), queued_at, created_at, updated_at FROM paliadin_turns, number WHERE turn_id = '{}'",
+        turn.turn_id
+    );
+    execute(&mut connection, &fill).await;
+    connection.close().await.unwrap();
+    (heavy, light)
+}
+
+const NEEDLE: Listing<'static> = Listing { search: Some("needle"), before: None, limit: 9 };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_that_takes_too_long_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let options = SqliteOptions { search_limit: Duration::from_millis(2), ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options).await.unwrap();
+    let (heavy, _) = heavy_and_light(&store, &path).await;
+    for _ in 0..3 {
+        let given_up = store.conversations(heavy, NEEDLE).await;
+        assert!(matches!(given_up, Err(StoreError::TooSlow(_))), "{given_up:?}");
+        assert_eq!(store.conversations(heavy, Listing { search: None, ..NEEDLE }).await.unwrap().len(), 1);
+    }
+    store.close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert!(store.conversations(heavy, NEEDLE).await.unwrap().is_empty());
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_that_nobody_waits_for_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let options = SqliteOptions { search_limit: Duration::from_secs(60), ..SqliteOptions::default() };
+    let store = SqliteStore::open_with(&path, options).await.unwrap();
+    let (heavy, light) = heavy_and_light(&store, &path).await;
+    let begin = Instant::now();
+    assert!(store.conversations(heavy, NEEDLE).await.unwrap().is_empty());
+    let whole = begin.elapsed();
+    let begin = Instant::now();
+    for _ in 0..10 {
+        let dropped = tokio::time::timeout(whole / 20, store.conversations(heavy, NEEDLE)).await;
+        assert!(dropped.is_err());
+    }
+    assert_eq!(store.conversations(light, NEEDLE).await.unwrap().len(), 1);
+    let waited = begin.elapsed();
+    println!("one search takes {whole:?}, ten that were dropped {waited:?}");
+    assert!(waited < whole * 4, "{waited:?}: one search takes {whole:?}");
     store.close().await;
 }
 
