@@ -1,5 +1,7 @@
 //! What requests bring, read.
 
+use std::num::IntErrorKind;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,12 +23,40 @@ pub fn object<T: DeserializeOwned>(body: Value) -> Result<T, Problem> {
 
 /// How many rows are asked for; what is no number above 0 counts for nothing.
 pub fn limit(limit: Option<&str>) -> u32 {
-    let limit = limit.and_then(|limit| limit.parse::<u64>().ok()).filter(|limit| *limit > 0);
-    limit.map_or(ROWS, |limit| u32::try_from(limit).unwrap_or(MAX_ROWS).min(MAX_ROWS))
+    match limit.map(str::parse::<u32>) {
+        Some(Ok(limit)) if limit > 0 => limit.min(MAX_ROWS),
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => MAX_ROWS,
+        _ => ROWS,
+    }
 }
 
 /// The turn before which the rows shall lie; an empty text is none.
 pub fn before(before: Option<&str>) -> Result<Option<TurnId>, Problem> {
     let before = before.filter(|before| !before.is_empty()).map(str::parse).transpose();
     before.map_err(|_| Problem::invalid("`before` must be a UUID"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_above_0_and_has_a_most() {
+        let cases = [
+            (None, ROWS),
+            (Some(""), ROWS),
+            (Some("0"), ROWS),
+            (Some("-1"), ROWS),
+            (Some("many"), ROWS),
+            (Some("1"), 1),
+            (Some("200"), 200),
+            (Some("201"), MAX_ROWS),
+            (Some("4294967296"), MAX_ROWS),
+            (Some("99999999999999999999999"), MAX_ROWS),
+            (Some("-99999999999999999999999"), ROWS),
+        ];
+        for (text, rows) in cases {
+            assert_eq!(limit(text), rows, "{text:?}");
+        }
+    }
 }
