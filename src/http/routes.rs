@@ -45,6 +45,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET,  "/readyz",                                  Access::Public, || get(health::ready)),
     route(Method::GET,  "/paliadin/sign-in",                        Access::Public, || get(signin::redeem)),
     route(Method::GET,  "/paliadin",                                Access::User,   || get(pages::chat)),
+    route(Method::GET,  "/paliadin/",                               Access::User,   || get(pages::to_chat)),
     route(Method::GET,  "/paliadin/app/{*file}",                    Access::User,   || get(pages::file)),
     route(Method::POST, "/api/paliadin/turn",                       Access::User,   || post(chat::ask)),
     route(Method::GET,  "/api/paliadin/stream/{turn_id}",           Access::User,   || get(sse::stream)),

@@ -55,14 +55,19 @@ pub async fn redeem(
     headers: HeaderMap,
     link: Result<Query<Link>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(Link { token }) = link?;
     if method != Method::GET {
         // A program that only looks shall not use the link up.
         return Err(Problem::invalid("a sign-in link is opened with GET"));
     }
+    let is_browser = pages::accepts_html(&headers);
+    let token = match link {
+        Ok(Query(Link { token })) => token,
+        Err(_) if is_browser => return Ok(pages::link_of_no_use(&headers)),
+        Err(unreadable) => return Err(unreadable.into()),
+    };
     let Some(user_id) = app.links.redeem(&token) else {
-        if pages::accepts_html(&headers) {
-            return Ok(pages::link_used_up(&headers));
+        if is_browser {
+            return Ok(pages::link_of_no_use(&headers));
         }
         let detail = "this sign-in link was used already or is too old; restart the server for a new one";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail));

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::PAGE_HEADERS;
+use super::wishes::{entries, wishes};
 
 /// What `make web` built; empty where it was not run before the program was built.
 #[derive(RustEmbed)]
@@ -31,9 +32,10 @@ pub fn page<Files: RustEmbed>(name: &str, headers: &HeaderMap) -> Option<Respons
     answer::<Files>(name, headers)
 }
 
-/// Any other file. Pages have addresses of their own, and compressed files are never asked for by name.
+/// Any other file. Pages have addresses of their own, and compressed files are never asked for by name. A backslash
+/// would count as another way to write a slash, and every file has one address.
 pub fn file<Files: RustEmbed>(name: &str, headers: &HeaderMap) -> Option<Response> {
-    if name.ends_with(".html") || name.ends_with(".gz") {
+    if name.ends_with(".html") || name.ends_with(".gz") || name.contains('\\') {
         return None;
     }
     answer::<Files>(name, headers)
@@ -87,21 +89,11 @@ fn tag(file: &EmbeddedFile) -> String {
 /// Whether the client has this version already.
 fn holds(asked: &HeaderMap, tag: &str) -> bool {
     let known = |held: &str| held == "*" || held.strip_prefix("W/").unwrap_or(held) == tag;
-    parts(asked, header::IF_NONE_MATCH).any(known)
+    entries(asked, header::IF_NONE_MATCH).any(known)
 }
 
 fn takes_gzip(asked: &HeaderMap) -> bool {
-    parts(asked, header::ACCEPT_ENCODING).any(|part| {
-        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-        let weight = weight.trim().strip_prefix("q=").map_or(Some(1.0), |text| text.trim().parse::<f32>().ok());
-        name.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|weight| weight > 0.0)
-    })
-}
-
-/// The parts of a header that is a list.
-fn parts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
+    wishes(asked, header::ACCEPT_ENCODING).any(|wish| wish.is("gzip"))
 }
 
 #[cfg(test)]

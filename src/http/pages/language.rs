@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, header};
 
+use super::wishes::wishes;
+
 /// A language that notices are written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Language {
@@ -14,18 +16,13 @@ pub enum Language {
 impl Language {
     /// The one that the browser's `Accept-Language` puts first.
     pub fn preferred(headers: &HeaderMap) -> Self {
-        let wishes = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
         let mut best = (0.0, Self::English);
-        for wish in wishes.flat_map(|value| value.split(',')) {
-            let (tag, parameters) = wish.split_once(';').unwrap_or((wish, ""));
-            let weight = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |text| text.trim().parse().ok());
-            let primary = tag.trim().split('-').next().unwrap_or_default();
+        for wish in wishes(headers, header::ACCEPT_LANGUAGE) {
+            let primary = wish.name.split('-').next().unwrap_or_default();
             let known =
                 [Self::English, Self::German].into_iter().find(|known| known.tag().eq_ignore_ascii_case(primary));
-            if let (Some(language), Some(weight)) = (known, weight)
-                && weight > best.0
-            {
-                best = (weight, language);
+            if let Some(language) = known.filter(|_| wish.weight > best.0) {
+                best = (wish.weight, language);
             }
         }
         best.1
@@ -56,6 +53,8 @@ mod tests {
             ("fr-FR, DE-ch;q=0.7, en;q=0.6", Language::German),
             ("fr", Language::English),
             ("de;q=0", Language::English),
+            ("de;Q=0", Language::English),
+            ("en;q=0.5, de;x=1;q=0.4", Language::English),
             ("de;q=x", Language::English),
             ("deu", Language::English),
             ("*", Language::English),

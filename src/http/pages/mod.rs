@@ -3,15 +3,17 @@
 mod bundle;
 mod language;
 mod notice;
+mod wishes;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::response::{Redirect, Response};
 
 use super::Problem;
 use bundle::Dist;
-pub use notice::{link_used_up, sign_in};
+pub use notice::{link_of_no_use, sign_in};
+use wishes::wishes;
 
 /// What the chat page may do: run, show and ask for what comes from this server, and nothing else. Text becomes HTML,
 /// and an address a script's, only by the named policies: that of Svelte's templates, and the page's own
@@ -37,6 +39,14 @@ pub async fn chat(headers: HeaderMap) -> Response {
     bundle::page::<Dist>("chat.html", &headers).unwrap_or_else(notice::no_bundle)
 }
 
+/// `GET /paliadin/`: the chat page has one address, and relative ones are meant from there.
+pub async fn to_chat(uri: Uri) -> Redirect {
+    match uri.query() {
+        Some(query) => Redirect::permanent(&format!("/paliadin?{query}")),
+        None => Redirect::permanent("/paliadin"),
+    }
+}
+
 /// `GET /paliadin/app/{*file}`: a file of the chat page.
 pub async fn file(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Result<Response, Problem> {
     let Path(name) = name?;
@@ -51,6 +61,5 @@ pub fn wants_page(request: &Request) -> bool {
 
 /// Browsers name HTML where they open a page, and only there; other programs take what comes (`*/*`).
 pub fn accepts_html(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case("text/html"))
+    wishes(headers, header::ACCEPT).any(|wish| wish.is("text/html"))
 }

@@ -55,14 +55,14 @@ pub fn sign_in(asked: &HeaderMap) -> Response {
     answer(StatusCode::UNAUTHORIZED, &words)
 }
 
-/// A sign-in link that does not work (any more).
-pub fn link_used_up(asked: &HeaderMap) -> Response {
+/// A sign-in link that does not work (any more), or was not copied whole.
+pub fn link_of_no_use(asked: &HeaderMap) -> Response {
     let words = match Language::preferred(asked) {
         Language::English => Words {
             language: Language::English,
             title: "This sign-in link no longer works",
             body: "<p>A sign-in link works once and for a limited time, and only until Paliadin is started again. \
-                   This one was used already, or is too old.</p>\
+                   This one was used already, is too old, or was not copied whole.</p>\
                    <p>If you used it in this browser, you are signed in: <a href=\"/paliadin\">open the chat</a>.</p>\
                    <h2>You need a new one?</h2>\
                    <p>Stop Paliadin with <strong>Ctrl-C</strong> and start it again: it prints a new one in its \
@@ -72,7 +72,7 @@ pub fn link_used_up(asked: &HeaderMap) -> Response {
             language: Language::German,
             title: "Dieser Anmeldelink gilt nicht mehr",
             body: "<p>Ein Anmeldelink gilt einmal und für begrenzte Zeit, und nur bis Paliadin neu gestartet wird. \
-                   Dieser wurde schon benutzt oder ist zu alt.</p>\
+                   Dieser wurde schon benutzt, ist zu alt oder wurde nicht ganz kopiert.</p>\
                    <p>Wenn du ihn in diesem Browser benutzt hast, bist du angemeldet: \
                    <a href=\"/paliadin\">zum Chat</a>.</p>\
                    <h2>Du brauchst einen neuen?</h2>\
@@ -136,8 +136,8 @@ mod tests {
         let notices = [
             (sign_in(&german), 401, "de"),
             (sign_in(&english), 401, "en"),
-            (link_used_up(&german), 401, "de"),
-            (link_used_up(&english), 401, "en"),
+            (link_of_no_use(&german), 401, "de"),
+            (link_of_no_use(&english), 401, "en"),
             (no_bundle(), 200, "en"),
         ];
         for (notice, status, language) in notices {
