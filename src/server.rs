@@ -20,8 +20,8 @@ use crate::secret;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
-use crate::tmux;
-use crate::turn::{Timestamp, UserId};
+use crate::tmux::{self, TmuxError};
+use crate::turn::{ErrorCode, Timestamp, UserId};
 
 /// The name of the command line's own token.
 const CLI_TOKEN: &str = "command line of this host";
@@ -40,6 +40,9 @@ pub enum StartError {
     /// The backend that was asked for.
     #[error("backend: {0}")]
     Backend(#[from] BackendError),
+    /// The backend can run here, and did not start.
+    #[error("backend: {0}")]
+    Agents(BackendError),
     /// The actors.
     #[error("actors: {0}")]
     Actors(#[from] ractor::SpawnErr),
@@ -302,14 +305,17 @@ async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError>
         inline_limit: config.turn.inline_limit,
         max_response: config.turn.max_response,
     };
-    match LocalBackend::start(local).await {
-        Ok(backend) => Ok(Arc::new(backend)),
-        Err(error) if kind == "auto" => {
+    match tmux::Server::probe(&local.tmux).await {
+        Ok(_) => {}
+        // Not where tmux is there and in trouble: nobody would look for the reason, and the agents would be away.
+        Err(error @ (TmuxError::NotFound(_) | TmuxError::TooOld { .. })) if kind == "auto" => {
             tracing::warn!(%error, "no local agents; turns will fail with `disabled`");
-            Ok(Arc::new(DisabledBackend { reason: format!("no agent can run on this host: {}", error.message) }))
+            return Ok(Arc::new(DisabledBackend { reason: format!("no agent can run on this host: {error}") }));
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(BackendError::new(ErrorCode::TmuxUnavailable, error.to_string()).into()),
     }
+    let backend = LocalBackend::start(local).await.map_err(StartError::Agents)?;
+    Ok(Arc::new(backend))
 }
 
 /// Names by which a request may address us.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::wiring::Wiring;
-use crate::store::{Finish, Store, StoreError, Turn, Write, Written};
+use crate::store::{AuditEntry, Finish, Store, StoreError, Turn, Write, Written};
 use crate::streams::{Streams, TurnLog, follow};
 use crate::turn::{ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
 
@@ -14,8 +14,45 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// What is told of a turn that its user ended.
 pub const CANCELLED: &str = "the turn was cancelled by its user";
 
-/// The end of a turn, with the event that will tell it.
-pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog) -> Finish {
+/// Why a turn ends without an answer.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// It is cancelled.
+    Cancelled {
+        /// In whose name, for the audit log.
+        by: String,
+    },
+    /// It fails.
+    Failed {
+        /// The stable code.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+}
+
+impl Cause {
+    /// A failure with this code.
+    pub fn failed(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Failed { code, message: message.into() }
+    }
+}
+
+/// In whose name a turn is to be cancelled because its conversation was deleted; `None` where that was not.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn deleted_by(store: &dyn Store, turn: &Turn) -> Result<Option<String>, StoreError> {
+    let conversation = store.conversation(turn.session_id).await?;
+    if conversation.is_none_or(|conversation| conversation.hidden_at.is_none()) {
+        return Ok(None);
+    }
+    let user = store.user(turn.user_id).await?;
+    Ok(Some(user.map_or_else(|| turn.user_id.to_string(), |user| user.email)))
+}
+
+/// The end of a turn, with the event that will tell it; `by` is in whose name it is cancelled, if it is.
+pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog, by: Option<&str>) -> Finish {
     let at = Timestamp::now();
     let (kind, data) = match &outcome {
         Outcome::Done(answer) => {
@@ -31,24 +68,30 @@ pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &T
         Outcome::Failed { code, message, .. } => (EventKind::Error, error_data(*code, message)),
         Outcome::Cancelled { .. } => (EventKind::Error, error_data(ErrorCode::Cancelled, CANCELLED)),
     };
-    Finish { turn_id: turn.turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)] }
+    let turn_id = turn.turn_id;
+    let by = by.filter(|_| matches!(outcome, Outcome::Cancelled { .. }));
+    let audit = by.map(|by| AuditEntry { at, ..AuditEntry::now(by, "turn.cancel", turn_id) });
+    Finish { turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)], audit }
 }
 
 /// Makes the end durable, however long the store takes. The event to show: this end's, or that of the one which the turn
 /// had before (by a try whose reply was lost, or by someone else).
-pub async fn record(wiring: Wiring, finish: Finish) -> Option<Event> {
+///
+/// # Errors
+/// Where the end cannot be recorded, however often it is tried.
+pub async fn record(wiring: Wiring, finish: Finish) -> Result<Option<Event>, StoreError> {
     let turn_id = finish.turn_id;
     let ending = finish.events.last().cloned();
     match wiring.recorder.write_until_durable(Write::FinishTurn(Box::new(finish))).await {
         Ok(Written::Turn(Some(turn))) => {
             let (state, code, duration_ms) = (turn.state, turn.error_code, turn.duration_ms);
             tracing::info!(%turn_id, %state, ?code, duration_ms, "turn ended");
-            ending
+            Ok(ending)
         }
-        Ok(_) => stored_ending(&*wiring.store, turn_id).await,
+        Ok(_) => Ok(stored_ending(&*wiring.store, turn_id).await),
         Err(error) => {
             tracing::error!(%turn_id, %error, "the end of the turn cannot be recorded");
-            None
+            Err(error)
         }
     }
 }
@@ -85,34 +128,25 @@ pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
     streams.close(turn_id);
 }
 
-/// What became of a turn that was to be ended.
-#[derive(Debug)]
-pub struct Settled {
-    /// The event that tells its end, if that is recorded.
-    pub ending: Option<Event>,
-    /// It is this try that ended it.
-    pub by_us: bool,
-    /// It had a log, which is closed now.
-    pub had_log: bool,
-}
-
-/// Ends a turn that has no runner (any more), from record to telling: cancelled, or failed with another code.
-pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, code: ErrorCode, message: &str) -> Settled {
-    let open = wiring.streams.get(turn.turn_id);
-    let had_log = open.is_some();
-    let log = match open {
+/// Ends a turn that has no runner (any more), from record to telling. Whether it is this try that ended it.
+///
+/// # Errors
+/// Where the end cannot be recorded; nothing is told then.
+pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, cause: Cause) -> Result<bool, StoreError> {
+    let log = match wiring.streams.get(turn.turn_id) {
         Some(log) => log,
         None => Arc::new(TurnLog::restored(&read_events(&*wiring.store, turn.turn_id).await)),
     };
     log.begin_epoch(epoch);
     let partial = Some(log.text()).filter(|text| !text.is_empty());
-    let outcome = match code {
-        ErrorCode::Cancelled => Outcome::Cancelled { partial },
-        code => Outcome::Failed { code, message: message.to_owned(), partial },
+    let (outcome, by) = match cause {
+        Cause::Cancelled { by } => (Outcome::Cancelled { partial }, Some(by)),
+        Cause::Failed { code, message } => (Outcome::Failed { code, message, partial }, None),
     };
-    let finish = finish(&turn, epoch, outcome, false, &log);
+    let finish = finish(&turn, epoch, outcome, false, &log, by.as_deref());
     let ours = finish.events.last().cloned();
-    let ending = record(wiring.clone(), finish).await;
-    tell(&wiring.streams, turn.turn_id, ending.clone());
-    Settled { by_us: ending.is_some() && ending == ours, ending, had_log }
+    let ending = record(wiring.clone(), finish).await?;
+    let by_us = ending.is_some() && ending == ours;
+    tell(&wiring.streams, turn.turn_id, ending);
+    Ok(by_us)
 }

@@ -168,13 +168,18 @@ impl PaneActor {
     fn quiesce(state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
         let agent = state.agent.clone();
         tokio::spawn(async move {
-            if let Some(agent) = agent.filter(|agent| agent.exit().borrow().is_none())
-                && let Err(error) = agent.interrupt(turn).await
-            {
-                tracing::warn!(%turn, %error, "the agent did not stop; ending it");
-                if let Err(error) = agent.close().await {
-                    tracing::error!(%turn, %error, "the agent cannot be ended");
+            if let Some(agent) = agent {
+                let mut quiet = true;
+                if agent.exit().borrow().is_none()
+                    && let Err(error) = agent.interrupt(turn).await
+                {
+                    tracing::warn!(%turn, %error, "the agent did not stop; ending it");
+                    if let Err(error) = agent.close().await {
+                        quiet = false;
+                        tracing::error!(%turn, %error, "the agent cannot be ended");
+                    }
                 }
+                agent.forget(turn, quiet);
             }
             let _ = reply.send(());
         });

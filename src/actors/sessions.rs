@@ -1,5 +1,7 @@
 //! `sessions`: the directory of the agent sessions, and their supervisor.
 
+mod left;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -8,22 +10,17 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::address::Address;
-use super::closing::{self, CANCELLED};
 pub use super::session::{Cancelled, Question, Report, SubmitError, Submitted};
 use super::session::{SessionActor, SessionMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
-pub use super::turn::{Answered, NoReply, ReplyError};
+pub use super::turn::{Answered, NoReply, PersonsReply, ReplyError};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
-use crate::store::{AgentSession, StoreError, Write, Written};
-use crate::turn::{ErrorCode, EventId, Timestamp, TurnId, TurnState, UserId};
+use crate::store::{AgentSession, StoreError};
+use crate::turn::{ErrorCode, TurnId, UserId};
 
-/// How long an owner may go without renewing its lease before another node may take the session.
-const LEASE: Duration = Duration::from_secs(60);
 /// Wait before a session's row is tried to be taken again.
 const TAKE_AGAIN: Duration = Duration::from_secs(2);
-/// Events of an open turn that are restored into its log.
-const MAX_RESTORED: u32 = 1_000_000;
 
 /// Whom an agent session serves: a user and a persona.
 pub type Key = (UserId, String);
@@ -36,10 +33,10 @@ pub enum SessionsMsg {
     Taken(Key, Uuid, Box<Result<AgentSession, StoreError>>),
     /// End the agent and every open turn of this user.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
-    /// End this turn of the user's, if it is not over.
-    Cancel(Key, TurnId, oneshot::Sender<Cancelled>),
-    /// Hand this sanitised line to the user's agent, as a reply to what it asks in this turn.
-    Reply(Key, TurnId, String, oneshot::Sender<Answered>),
+    /// End this turn of the user's, if it is not over, in the name of whoever is named.
+    Cancel(Key, TurnId, String, oneshot::Sender<Cancelled>),
+    /// Hand this to the user's agent, as a reply to what it asks in this turn.
+    Reply(Key, TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// What does this user's session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
     /// The backoff of a session is over; again for one incarnation of the directory only.
@@ -70,7 +67,7 @@ enum Entry {
     Opening(Vec<SessionMsg>),
     /// It is there.
     Live(Address<SessionMsg>),
-    /// It failed too often, and what it left is being ended; a reset waits for that.
+    /// It failed too often, and what it left is being ended; resets and cancels wait for that.
     GivingUp(Vec<SessionMsg>),
     /// It failed too often.
     Failed,
@@ -89,7 +86,7 @@ impl Actor for SessionsActor {
         let left = self.wiring.store.open_turns().await?;
         let keys: HashSet<Key> = left.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();
         for key in keys {
-            let row = take(self.wiring.clone(), key.clone()).await?;
+            let row = left::take(self.wiring.clone(), key.clone()).await?;
             self.start_session(&myself, &mut directory, key, row).await?;
         }
         Ok(directory)
@@ -128,12 +125,12 @@ impl Actor for SessionsActor {
                 }
                 self.forward(directory, key, SessionMsg::Reset(reply));
             }
-            SessionsMsg::Cancel(key, turn_id, reply) => self.cancel(directory, key, turn_id, reply),
-            SessionsMsg::Reply(key, turn_id, line, reply) => match directory.entries.get(&key) {
-                Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, line, reply))),
+            SessionsMsg::Cancel(key, turn_id, by, reply) => self.cancel(directory, key, turn_id, by, reply),
+            SessionsMsg::Reply(key, turn_id, said, reply) => match directory.entries.get(&key) {
+                Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, said, reply))),
                 _ => drop(reply.send(Err(NoReply::NothingAsked.into()))),
             },
-            SessionsMsg::Report(key, reply) => Self::report(directory, &key, reply),
+            SessionsMsg::Report(key, reply) => self.report(directory, key, reply),
             SessionsMsg::Restart(key, incarnation) if directory.awaits(&key, incarnation) => self.open(directory, key),
             SessionsMsg::Restart(..) => {}
             SessionsMsg::GivenUp(key) => self.given_up(directory, key),
@@ -185,23 +182,33 @@ impl SessionsActor {
         }
     }
 
-    fn cancel(&self, directory: &mut Directory, key: Key, turn_id: TurnId, reply: oneshot::Sender<Cancelled>) {
+    fn cancel(
+        &self,
+        directory: &mut Directory,
+        key: Key,
+        turn_id: TurnId,
+        by: String,
+        reply: oneshot::Sender<Cancelled>,
+    ) {
         match directory.entries.get(&key) {
-            Some(Entry::Live(_) | Entry::Opening(_)) => {
-                self.forward(directory, key, SessionMsg::Cancel(turn_id, reply))
+            // Where all its turns are just being ended, it waits for the outcome.
+            Some(Entry::Live(_) | Entry::Opening(_) | Entry::GivingUp(_)) => {
+                self.forward(directory, key, SessionMsg::Cancel(turn_id, by, reply));
             }
-            // Its turns could not be ended with it, and nobody runs them any more.
-            Some(Entry::Failed) => {
-                let cancelling = cancel_left(self.wiring.clone(), key, turn_id);
-                tokio::spawn(async move { drop(reply.send(cancelling.await)) });
-            }
-            // All its turns are just being ended, or it never had one that is open.
-            Some(Entry::GivingUp(_)) | None => drop(reply.send(Ok(false))),
+            Some(Entry::Failed) => self.cancel_left(key, turn_id, by, reply),
+            // It never had one that is open.
+            None => drop(reply.send(Ok(false))),
         }
     }
 
+    /// Its turns could not be ended with it, and nobody runs them any more.
+    fn cancel_left(&self, key: Key, turn_id: TurnId, by: String, reply: oneshot::Sender<Cancelled>) {
+        let cancelling = left::cancel(self.wiring.clone(), key, turn_id, by);
+        tokio::spawn(async move { drop(reply.send(cancelling.await)) });
+    }
+
     fn open(&self, directory: &Directory, key: Key) {
-        let (taking, incarnation) = (take(self.wiring.clone(), key.clone()), directory.incarnation);
+        let (taking, incarnation) = (left::take(self.wiring.clone(), key.clone()), directory.incarnation);
         self.address.pipe(taking, move |row| SessionsMsg::Taken(key, incarnation, Box::new(row)));
     }
 
@@ -212,7 +219,7 @@ impl SessionsActor {
 
     fn give_up(&self, directory: &mut Directory, key: Key) {
         directory.entries.insert(key.clone(), Entry::GivingUp(Vec::new()));
-        self.address.pipe(give_up(self.wiring.clone(), key.clone()), |()| SessionsMsg::GivenUp(key));
+        self.address.pipe(left::give_up(self.wiring.clone(), key.clone()), |()| SessionsMsg::GivenUp(key));
     }
 
     fn given_up(&self, directory: &mut Directory, key: Key) {
@@ -224,7 +231,13 @@ impl SessionsActor {
             }
             None => Vec::new(),
         };
-        if !waiting.is_empty() {
+        if !waiting.iter().any(|message| matches!(message, SessionMsg::Reset(_))) {
+            for message in waiting {
+                if let SessionMsg::Cancel(turn_id, by, reply) = message {
+                    self.cancel_left(key.clone(), turn_id, by, reply);
+                }
+            }
+        } else {
             directory.children.forget(&key);
             directory.entries.insert(key.clone(), Entry::Opening(waiting));
             self.open(directory, key);
@@ -267,7 +280,7 @@ impl SessionsActor {
         for message in waiting {
             match message {
                 SessionMsg::Submit(_, reply) => drop(reply.send(Err(error.clone().into()))),
-                SessionMsg::Cancel(_, reply) => drop(reply.send(Err(error.clone()))),
+                SessionMsg::Cancel(.., reply) => drop(reply.send(Err(error.clone()))),
                 SessionMsg::Reset(reply) => {
                     drop(reply.send(Err(BackendError::new(ErrorCode::StoreUnavailable, error.to_string()))));
                 }
@@ -276,80 +289,27 @@ impl SessionsActor {
         }
     }
 
-    fn report(directory: &Directory, key: &Key, reply: oneshot::Sender<Option<Report>>) {
-        match directory.entries.get(key) {
-            Some(Entry::Live(session)) => {
-                let session = session.clone();
-                tokio::spawn(async move {
-                    let report = session.ask(SessionMsg::Report).await.ok();
-                    let _ = reply.send(report);
-                });
+    fn report(&self, directory: &Directory, key: Key, reply: oneshot::Sender<Option<Report>>) {
+        let (session, state) = match directory.entries.get(&key) {
+            Some(Entry::Live(session)) => (Some(session.clone()), "opening"),
+            Some(Entry::Opening(_)) => (None, "opening"),
+            Some(Entry::GivingUp(_) | Entry::Failed) => (None, "failed"),
+            None => return drop(reply.send(None)),
+        };
+        let wiring = self.wiring.clone();
+        tokio::spawn(async move {
+            let told = match session {
+                Some(session) => session.ask(SessionMsg::Report).await.ok(),
+                None => None,
+            };
+            match told {
+                Some(report) => drop(reply.send(Some(report))),
+                // Without a session that could tell, its row does. An asker learns by the drop that this cannot be read.
+                None => match left::report(wiring, key, state).await {
+                    Ok(report) => drop(reply.send(report)),
+                    Err(error) => tracing::error!(%error, "the row of an agent session cannot be read"),
+                },
             }
-            _ => drop(reply.send(None)),
-        }
-    }
-}
-
-/// Makes this process the owner of a user's agent session, under the next epoch. Opens the logs of the turns that an
-/// earlier incarnation left, and ends the one that ran: nothing can be known of it.
-async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, StoreError> {
-    let row = match wiring.store.agent_session(user_id, &persona).await? {
-        Some(row) => row,
-        None => {
-            let prefix = wiring.limits.session_prefix.clone();
-            let backend = wiring.backend.name().to_owned();
-            agent_session(wiring.recorder.write(Write::OpenAgentSession { prefix, user_id, persona, backend }).await?)?
-        }
-    };
-    let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
-    let take = Write::TakeAgentSession { name: row.name, node: wiring.node.to_string(), lease_until };
-    let row = agent_session(wiring.recorder.write(take).await?)?;
-    let left = wiring.store.open_turns().await?;
-    for turn in left.into_iter().filter(|turn| turn.agent_session == row.name) {
-        let events = wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
-        // Events that were shown and not recorded are lost; their ids shall not come again.
-        wiring.streams.restore(turn.turn_id, &events).begin_epoch(row.epoch);
-        if turn.state == TurnState::Running {
-            let message = "the agent session was restarted while the agent was at work; it may have seen the message";
-            closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::Uncertain, message).await;
-        }
-    }
-    Ok(row)
-}
-
-/// Ends the turns of a session that failed too often: nobody will run them.
-async fn give_up(wiring: Wiring, (user_id, persona): Key) {
-    let turns = async {
-        let row = wiring.store.agent_session(user_id, &persona).await?;
-        Ok::<_, StoreError>((row, wiring.store.open_turns().await?))
-    };
-    match turns.await {
-        Ok((Some(row), turns)) => {
-            if let Err(error) = wiring.backend.end(&row.name).await {
-                tracing::error!(session = row.name, %error, "the agent of a failed session cannot be ended");
-            }
-            for turn in turns.into_iter().filter(|turn| turn.agent_session == row.name) {
-                let message = "the agent session has failed too often";
-                closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::AgentCrashLoop, message).await;
-            }
-        }
-        Ok((None, _)) => {}
-        Err(error) => tracing::error!(%error, "turns of a failed session stay open until the next start"),
-    }
-}
-
-/// Ends a turn that a session left which failed too often.
-async fn cancel_left(wiring: Wiring, (user_id, persona): Key, turn_id: TurnId) -> Cancelled {
-    let turn = wiring.store.turn(turn_id).await?.filter(|turn| !turn.state.is_final());
-    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona).await?) else {
-        return Ok(false);
-    };
-    Ok(closing::settle(wiring, turn, row.epoch, ErrorCode::Cancelled, CANCELLED).await.by_us)
-}
-
-fn agent_session(written: Written) -> Result<AgentSession, StoreError> {
-    match written {
-        Written::AgentSession(row) => Ok(*row),
-        other => Err(StoreError::Corrupt(format!("unexpected answer {other:?}"))),
+        });
     }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use disabled::DisabledBackend;
 pub use local::{LocalBackend, LocalConfig};
@@ -94,6 +95,21 @@ pub struct Job {
     pub context: Option<Value>,
 }
 
+/// What a person says to an agent that asks something.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The turn in which it asks.
+    pub turn_id: TurnId,
+    /// Which of its questions in this turn (1, 2, …).
+    pub number: u32,
+    /// One line of sanitised text.
+    pub text: String,
+    /// The question that it waits for, as far as is known by now.
+    pub asks: watch::Receiver<Option<u32>>,
+    /// The last moment at which it may be typed.
+    pub until: Instant,
+}
+
 /// Where agent sessions live.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -129,9 +145,10 @@ pub trait Agent: Send + Sync + 'static {
     /// [`AgentEvent::Done`] or [`AgentEvent::Error`].
     fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent>;
 
-    /// Hands a person's reply to the agent, one line of sanitised text: at most once for the `number`th attention of
-    /// this turn, however often it is called. Never after [`Agent::interrupt`] of the turn.
-    async fn reply(&self, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError>;
+    /// Hands a person's reply to the agent: at most once for each of its questions, however often it is called. Not
+    /// where the agent is known to ask something else by now or nothing, not after [`Reply::until`], and never after
+    /// [`Agent::interrupt`] of the turn. An error tells whether it may have been typed all the same.
+    async fn reply(&self, reply: Reply) -> Result<Replied, BackendError>;
 
     /// Stops the agent's work on this turn and waits until it is seen to be idle. From then on nothing of the turn is
     /// typed.

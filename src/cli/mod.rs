@@ -14,8 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::agent::demo;
 use crate::config::{self, Config};
 use crate::server::{StartError, open_store, private_dir};
-use crate::store::{Store, Write};
-use crate::turn::Timestamp;
+use crate::store::{AuditEntry, Store, Write};
 
 /// A terminal AI agent that lives in tmux, behind a multi-user web chat.
 #[derive(Parser)]
@@ -117,13 +116,7 @@ fn on_store(global: &Global, command: impl AsyncFnOnce(&dyn Store) -> Result<Str
 
 /// An entry of the audit log about what was done by a command.
 fn audit(action: &str, target: impl std::fmt::Display) -> Write {
-    Write::Audit {
-        actor: "command line".to_owned(),
-        action: action.to_owned(),
-        target: target.to_string(),
-        detail: serde_json::json!({}),
-        at: Timestamp::now(),
-    }
+    Write::Audit(AuditEntry::now("command line", action, target))
 }
 
 /// Says what is wrong in one line.

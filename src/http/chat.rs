@@ -11,8 +11,8 @@ use super::auth::Asker;
 use super::owned::OwnedTurn;
 use super::{App, Code, Problem, answer, input};
 use crate::actors::sessions::{Question, SessionsMsg};
-use crate::store::Write;
-use crate::turn::{SessionId, Timestamp, UserId};
+use crate::store::{AuditEntry, Write};
+use crate::turn::{SessionId, UserId};
 
 /// Bytes of a page's context, as JSON.
 const MAX_CONTEXT: usize = 16 * 1024;
@@ -152,13 +152,7 @@ pub async fn history(
 pub async fn reset(State(app): State<App>, Asker(user): Asker) -> Result<Json<Value>, Problem> {
     let key = (user.user_id, DEFAULT_PERSONA.to_owned());
     app.sessions.ask(|reply| SessionsMsg::Reset(key, reply)).await??;
-    app.recorder.later(Write::Audit {
-        actor: user.email,
-        action: "session.reset".to_owned(),
-        target: user.user_id.to_string(),
-        detail: json!({}),
-        at: Timestamp::now(),
-    });
+    app.recorder.later(Write::Audit(AuditEntry::now(user.email, "session.reset", user.user_id)));
     Ok(Json(json!({ "ok": true })))
 }
 

@@ -6,14 +6,14 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::auth::Asker;
 use super::owned::OwnedConversation;
 use super::{App, Problem, answer, input, steer};
 use crate::actors::address::Gone;
-use crate::store::{Listing, User, Write, Written};
-use crate::turn::{SessionId, Timestamp};
+use crate::store::{AuditEntry, Listing, User, Write, Written};
+use crate::turn::SessionId;
 
 /// Bytes of what is searched for.
 const MAX_SEARCH: usize = 200;
@@ -67,11 +67,11 @@ pub async fn rename(
         return Err(Problem::invalid(detail));
     }
     let (session_id, user_id) = (conversation.session_id, user.user_id);
-    let rename = Write::RenameConversation { session_id, user_id, title, at: Timestamp::now() };
+    let audit = AuditEntry::now(user.email, "conversation.rename", session_id);
+    let rename = Write::RenameConversation { session_id, user_id, title, audit };
     if app.recorder.write(rename).await? == Written::Count(0) {
         return Err(Problem::not_found());
     }
-    audit(&app, user.email, "conversation.rename", session_id);
     // As it is by now, with whatever else happened to it.
     let conversation = app.store.conversation_of(user_id, session_id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(answer::conversation(&conversation)))
@@ -91,12 +91,13 @@ pub async fn delete(
 }
 
 async fn delete_whole(app: App, user: User, session_id: SessionId) -> Result<(), Problem> {
-    let hide = Write::HideConversation { session_id, user_id: user.user_id, at: Timestamp::now() };
+    let audit = AuditEntry::now(&user.email, "conversation.delete", session_id);
+    let hide = Write::HideConversation { session_id, user_id: user.user_id, audit };
     if app.recorder.write(hide).await? == Written::Count(0) {
         return Err(Problem::not_found());
     }
-    audit(&app, user.email.clone(), "conversation.delete", session_id);
-    // No turn is accepted there any more; those that are open have nobody left to answer.
+    // No turn is accepted there any more; those that are open have nobody left to answer. What is not ended here (the
+    // store is away, or we are) is not run: its session and the next start of the server see to that.
     let open = app.store.open_turns_of(session_id).await?;
     let endings = open.iter().map(|turn| steer::cancel_turn(&app, user.email.clone(), turn));
     for (turn, ended) in open.iter().zip(join_all(endings).await) {
@@ -105,14 +106,4 @@ async fn delete_whole(app: App, user: User, session_id: SessionId) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn audit(app: &App, actor: String, action: &str, session_id: SessionId) {
-    app.recorder.later(Write::Audit {
-        actor,
-        action: action.to_owned(),
-        target: session_id.to_string(),
-        detail: json!({}),
-        at: Timestamp::now(),
-    });
 }

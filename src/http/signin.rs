@@ -9,12 +9,11 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::auth::COOKIE;
 use super::{App, Code, Problem, pages};
 use crate::secret;
-use crate::store::{WebSession, Write};
+use crate::store::{AuditEntry, WebSession, Write};
 use crate::turn::{Timestamp, UserId};
 
 /// Links that were printed and not used yet, by the hash of their secret.
@@ -80,13 +79,8 @@ pub async fn redeem(
     let expires_at = Timestamp(now.0 + i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2));
     let session = WebSession { hash: secret::hash(&value), user_id, expires_at, last_seen_at: now };
     app.recorder.write(Write::CreateWebSession(session)).await?;
-    app.recorder.later(Write::Audit {
-        actor: app.store.user(user_id).await?.map_or_else(|| user_id.to_string(), |user| user.email),
-        action: "web_session.create".to_owned(),
-        target: user_id.to_string(),
-        detail: json!({}),
-        at: now,
-    });
+    let actor = app.store.user(user_id).await?.map_or_else(|| user_id.to_string(), |user| user.email);
+    app.recorder.later(Write::Audit(AuditEntry::now(actor, "web_session.create", user_id)));
     let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", lifetime.as_secs());
     Ok((StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/paliadin".to_owned())])
         .into_response())

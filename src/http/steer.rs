@@ -8,19 +8,21 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::auth::Asker;
 use super::owned::OwnedTurn;
 use super::{App, Code, Problem, input};
 use crate::actors::address::Gone;
-use crate::actors::sessions::SessionsMsg;
+use crate::actors::sessions::{PersonsReply, SessionsMsg};
 use crate::agent::envelope;
-use crate::store::{Turn, Write};
-use crate::turn::{ErrorCode, Timestamp, TurnId};
+use crate::store::{AuditEntry, Turn, Write};
+use crate::turn::{ErrorCode, EventId};
 
 /// How long whoever asked waits; what was asked for goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How much longer it waits to be told what became of a reply. Nothing is typed by then that was not before.
+const REPORT: Duration = Duration::from_millis(500);
 /// Bytes of a reply.
 const MAX_REPLY: usize = 4_000;
 
@@ -42,10 +44,8 @@ pub async fn cancel_turn(app: &App, actor: String, turn: &Turn) -> Result<(), Pr
     let key = (turn.user_id, turn.persona.clone());
     let (app, turn_id) = (app.clone(), turn.turn_id);
     let late = Problem::unavailable(ErrorCode::StoreUnavailable, "the turn could not be ended yet; try again");
-    to_the_end(late, async move {
-        if app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn_id, reply)).await?? {
-            audit(&app, actor, "turn.cancel", turn_id);
-        }
+    to_the_end(PATIENCE, late, async move {
+        app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn_id, actor, reply)).await??;
         Ok(())
     })
     .await
@@ -54,10 +54,11 @@ pub async fn cancel_turn(app: &App, actor: String, turn: &Turn) -> Result<(), Pr
 /// Waits a while for what is done beside the request: it goes on, and is written down, also where the answer is `late`
 /// or whoever asked has hung up.
 async fn to_the_end(
+    patience: Duration,
     late: Problem,
     work: impl Future<Output = Result<(), Problem>> + Send + 'static,
 ) -> Result<(), Problem> {
-    match timeout(PATIENCE, tokio::spawn(work)).await {
+    match timeout(patience, tokio::spawn(work)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(Gone.into()),
         Err(_) => Err(late),
@@ -69,9 +70,11 @@ async fn to_the_end(
 #[serde(deny_unknown_fields)]
 struct Reply {
     text: String,
+    attention: String,
 }
 
-/// `POST /api/paliadin/turns/{turn_id}/reply`: hands an answer to the agent, once for each of its questions.
+/// `POST /api/paliadin/turns/{turn_id}/reply`: hands an answer to the agent, once for each of its questions, and
+/// only to the one that is meant.
 pub async fn reply(
     State(app): State<App>,
     Asker(user): Asker,
@@ -79,7 +82,9 @@ pub async fn reply(
     body: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(body) = body?;
-    let Reply { text } = input::object(body)?;
+    let Reply { text, attention } = input::object(body)?;
+    let attention: EventId =
+        attention.parse().map_err(|_| Problem::invalid("`attention` must be the id of an `attention` event"))?;
     let line = envelope::line(&text);
     if line.is_empty() || line.len() > MAX_REPLY {
         return Err(Problem::invalid(format!("`text` must have 1 to {MAX_REPLY} bytes beside control characters")));
@@ -89,22 +94,14 @@ pub async fn reply(
         return Err(Problem::new(StatusCode::CONFLICT, Code::ReplyUnsupported, detail));
     }
     let key = (turn.user_id, turn.persona.clone());
-    let late = Problem::unavailable(ErrorCode::TmuxUnavailable, "the agent's terminal does not answer");
-    to_the_end(late, async move {
-        app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, line, reply)).await??;
-        audit(&app, user.email, "attention.reply", turn.turn_id);
+    let said = PersonsReply { attention, line, until: Instant::now() + PATIENCE };
+    let late =
+        Problem::unavailable(ErrorCode::TmuxUnavailable, "nothing is known of the reply; it may have been typed");
+    to_the_end(PATIENCE + REPORT, late, async move {
+        app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, said, reply)).await??;
+        app.recorder.later(Write::Audit(AuditEntry::now(user.email, "attention.reply", turn.turn_id)));
         Ok(())
     })
     .await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "ok": true }))))
-}
-
-fn audit(app: &App, actor: String, action: &str, turn_id: TurnId) {
-    app.recorder.later(Write::Audit {
-        actor,
-        action: action.to_owned(),
-        target: turn_id.to_string(),
-        detail: json!({}),
-        at: Timestamp::now(),
-    });
 }

@@ -1,6 +1,8 @@
 //! Everything that can be written, as data: what one transaction is made of.
 
-use serde_json::Value;
+use std::fmt::Display;
+
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::{AgentSession, ApiToken, Turn, User, WebSession};
@@ -59,6 +61,29 @@ pub struct Accepted {
     pub ahead: u32,
 }
 
+/// An entry of the audit log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AuditEntry {
+    /// Who did it: an email, `system` or `command line`.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// More about it, a JSON object; no turn text and no secret.
+    pub detail: Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl AuditEntry {
+    /// What is done just now, with nothing more to say of it.
+    pub fn now(actor: impl Into<String>, action: &str, target: impl Display) -> Self {
+        let (action, target) = (action.to_owned(), target.to_string());
+        Self { actor: actor.into(), action, target, detail: json!({}), at: Timestamp::now() }
+    }
+}
+
 /// The end of a turn, with the events that tell it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finish {
@@ -72,6 +97,8 @@ pub struct Finish {
     pub at: Timestamp,
     /// Events that become durable together with the row, the final one last.
     pub events: Vec<Event>,
+    /// What the audit log shall say of this end; made with it, or not at all.
+    pub audit: Option<AuditEntry>,
 }
 
 /// Fields of an agent session to change; `None` leaves one as it is.
@@ -139,8 +166,8 @@ pub enum Write {
         user_id: UserId,
         /// The title.
         title: String,
-        /// When.
-        at: Timestamp,
+        /// Made with the change, or not at all.
+        audit: AuditEntry,
     },
     /// Hides a conversation from its user for good; its turns stay. Answers [`Written::Count`]: 0 where there is no such
     /// one, or it is hidden already.
@@ -149,8 +176,8 @@ pub enum Write {
         session_id: SessionId,
         /// Whose it has to be.
         user_id: UserId,
-        /// When.
-        at: Timestamp,
+        /// Made with the change, or not at all.
+        audit: AuditEntry,
     },
     /// The agent session of a user and persona, made where there is none. A new one is named
     /// `<prefix>-<first 8 hex digits of the user's id>`, with 4 more digits until the name is free.
@@ -200,18 +227,7 @@ pub enum Write {
         hash: String,
     },
     /// An entry of the audit log. Answers [`Written::Done`].
-    Audit {
-        /// Who did it: an email or `system`.
-        actor: String,
-        /// What was done.
-        action: String,
-        /// To what.
-        target: String,
-        /// More about it; no turn text and no secret.
-        detail: Value,
-        /// When.
-        at: Timestamp,
-    },
+    Audit(AuditEntry),
 }
 
 /// What a [`Write`] answers.

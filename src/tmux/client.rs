@@ -67,7 +67,7 @@ pub(super) fn spawn_error(config: &ControlConfig, error: &std::io::Error) -> Tmu
 /// tmux up to 3.6 dies, and all agents with it, when it notifies its control clients while one of them has not finished
 /// to introduce itself (tmux pull request 4980; seen on 3.3a with eight starters at once), and another client that
 /// comes or goes is such news. What a person does at that moment with a client of their own is not covered.
-async fn doorway(socket: &Path) -> Result<File, TmuxError> {
+pub(super) async fn doorway(socket: &Path) -> Result<File, TmuxError> {
     let mut path = socket.as_os_str().to_owned();
     path.push(".attach");
     let locked = tokio::task::spawn_blocking(move || {

@@ -8,6 +8,7 @@ mod client;
 mod control;
 mod fence;
 mod ids;
+mod leftover;
 mod pane;
 mod protocol;
 mod quote;

@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::client::{spawn_error, tmux};
+use super::client::{doorway, spawn_error, tmux};
 use super::pane::is_key;
 use super::{
     Command, Control, ControlConfig, DEFAULT_DEADLINE, Pane, PaneId, PaneInfo, SpawnSpec, TmuxError, TmuxSessionId,
-    Version, socket,
+    Version, leftover, socket,
 };
 
 /// The session that keeps a server alive that has no agents, and that the control client is attached to.
@@ -21,6 +21,9 @@ pub const KEEPER: &str = "_paliadin";
 
 /// How often the start of a server is tried. Each try but the last may meet a server that is just going away.
 const START_TRIES: u32 = 5;
+
+/// How long a server may take to end that was told to.
+const END_GRACE: Duration = Duration::from_secs(2);
 
 /// Where the server is and what its panes are like.
 #[derive(Clone)]
@@ -51,6 +54,7 @@ impl ServerConfig {
 #[derive(Clone)]
 pub struct Server {
     control: Control,
+    socket: PathBuf,
     width: u16,
     height: u16,
 }
@@ -72,13 +76,15 @@ impl Server {
     /// Starts the server, or joins the one that answers on this socket, and attaches the control client.
     ///
     /// Several processes may do so at once: tmux itself serialises the start by a lock file, the first one's keeper
-    /// session stays, and the others join. The socket of a dead server is replaced.
+    /// session stays, and the others join. The socket of a dead server is replaced; a server that takes connections and
+    /// drops them all is killed first.
     pub async fn start(config: ServerConfig) -> Result<Self, TmuxError> {
         let ServerConfig { program, socket, env, width, height } = config;
         Version::probe(&program, &env).await?;
         socket::prepare(&socket)?;
         let control = ControlConfig { program, socket, env, session: KEEPER.to_owned(), deadline: DEFAULT_DEADLINE };
-        let mut tries = 0;
+        let socket = control.socket.clone();
+        let (mut tries, mut replaced) = (0, false);
         let control = loop {
             tries += 1;
             let connected = match keep(&control, width, height).await {
@@ -87,10 +93,14 @@ impl Server {
             };
             match connected {
                 Err(TmuxError::ServerGone(_) | TmuxError::Interrupted { .. }) if tries < START_TRIES => {}
+                // It takes connections and drops them: it was told to end, and cannot.
+                Err(TmuxError::ServerGone(why)) if !replaced && drops(&why) && leftover::kill_server(&socket).await => {
+                    (tries, replaced) = (0, true);
+                }
                 result => break result?,
             }
         };
-        let server = Self { control, width, height };
+        let server = Self { control, socket, width, height };
         server.control.command(settings()).await?;
         info!(server_pid = server.control.server_pid(), tries, "tmux server ready");
         Ok(server)
@@ -194,31 +204,39 @@ impl Server {
         self.control.command(command).await.map(drop)
     }
 
-    /// Ends the server and every agent in it (SIGHUP), and waits for the server's process to be gone.
+    /// Ends the control clients of other processes on our socket: an earlier process left them, and one that nobody reads
+    /// keeps the server from ending. A person's terminal is left alone.
+    pub async fn end_leftover_clients(&self) -> Result<(), TmuxError> {
+        let list = Command::new("list-clients").args(["-F", "#{client_control_mode} #{client_pid}"]);
+        let lines = self.control.command(list).await?;
+        let pids = lines.iter().filter_map(|line| line.strip_prefix("1 ")?.parse().ok());
+        let others: Vec<u32> = pids.filter(|pid| Some(*pid) != self.control.client_pid()).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let _doorway = timeout(DEFAULT_DEADLINE, doorway(&self.socket)).await;
+        for pid in others {
+            leftover::kill_client(pid, &self.socket).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the server and every agent in it (SIGHUP), and waits for the server's process to be gone. One that does not
+    /// end when it is told to is killed.
     pub async fn shutdown(&self) -> Result<(), TmuxError> {
-        let system = |error: std::io::Error| TmuxError::Io(error.to_string());
-        let process = match self.server_process().map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-            Some(Ok(process)) => process,
-            // Gone already.
-            Some(Err(rustix::io::Errno::SRCH)) | None => return Ok(()),
-            Some(Err(error)) => return Err(system(error.into())),
-        };
-        match self.control.command(Command::new("kill-server")).await {
-            Ok(_) | Err(TmuxError::Interrupted { .. }) => {}
-            Err(TmuxError::ServerGone(_)) => return Ok(()),
-            Err(error) => return Err(error),
+        // Gone already, where there is none.
+        let Some(process) = leftover::process(self.control.server_pid())? else { return Ok(()) };
+        if let Err(error) = self.end_leftover_clients().await {
+            info!(%error, "clients on our socket not looked through");
         }
-        // On a thread of its own: a server ends once, and then nothing else is left to do.
-        let gone = tokio::task::spawn_blocking(move || {
-            let limit = Timespec { tv_sec: DEFAULT_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit))
-        });
-        match gone.await {
-            Ok(Ok(0)) => Err(TmuxError::Timeout { command: "kill-server" }),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(system(error.into())),
-            Err(error) => Err(TmuxError::Io(error.to_string())),
+        // Whatever is said to that: what counts is its end.
+        let told = self.control.command(Command::new("kill-server")).await;
+        let patience = if matches!(told, Err(TmuxError::Timeout { .. })) { Duration::ZERO } else { END_GRACE };
+        if leftover::ends_within(&process, patience).await? {
+            return Ok(());
         }
+        warn!(server_pid = self.control.server_pid(), "the tmux server does not end; killing it");
+        if leftover::kill(&process).await? { Ok(()) } else { Err(TmuxError::Timeout { command: "kill-server" }) }
     }
 
     /// Runs the command if the pane is there, its program lives, its input is on and the condition (a format) holds. All
@@ -295,6 +313,11 @@ async fn keep(config: &ControlConfig, width: u16, height: u16) -> Result<(), Tmu
         return Ok(());
     }
     Err(TmuxError::ServerGone(message))
+}
+
+/// Whether a client says that it was let in and then dropped.
+fn drops(why: &str) -> bool {
+    why.contains("server exited") || why.contains("lost server")
 }
 
 /// What the server's panes need; harmless to set again.

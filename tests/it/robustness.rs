@@ -131,3 +131,30 @@ async fn one_agent_that_storms_the_watch_does_not_hold_up_another() -> Tested {
     assert!(rounds > 100);
     Ok(())
 }
+
+#[tokio::test]
+async fn tmux_in_trouble_stops_the_start_and_a_missing_one_means_no_agents() -> Tested {
+    let mut app = TestApp::prepare(&[])?;
+    let script = app.root().join("tmux.sh");
+    fs::write(&script, "#!/bin/sh\n[ \"$1\" = -V ] && echo tmux 3.3a && exit\necho no room >&2\nexit 1\n")?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
+    for directory in [app.state(), app.state().join("tmux")] {
+        fs::create_dir(&directory)?;
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+    }
+    // As an earlier server left it.
+    fs::write(app.tmux_socket(), "")?;
+    app.set("PALIADIN_BACKEND__TMUX", &script.display().to_string());
+    let ended = app.run(&["serve"])?;
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let last = told.lines().last().unwrap_or_default();
+    assert_eq!(last, "paliadin: backend: tmux_unavailable: the tmux server is gone: no room", "{told}");
+
+    app.set("PALIADIN_BACKEND__TMUX", "/nonexistent/tmux");
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.status().await?["backend"], "disabled");
+    assert_eq!(user.answer("!echo x").await?["error_code"], "disabled");
+    Ok(())
+}

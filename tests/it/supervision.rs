@@ -203,7 +203,11 @@ async fn a_session_that_keeps_failing_ends_alone_and_a_reset_brings_it_back() ->
     // The point may still be armed: then it is the other session's message that meets it, and that session comes back.
     let _ = other.status().await;
     assert!(!app.is_armed("session.handle"));
+    let session = user.status().await?["agent_session"].clone();
+    assert_eq!((&session["state"], &session["agent_alive"]), (&json!("failed"), &json!(false)), "{session}");
+    assert!(session["last_reason"].as_str().is_some_and(|reason| reason.contains("agent")), "{session}");
     user.reset().await?;
+    assert_eq!(user.status().await?["agent_session"]["state"], "idle");
     assert_eq!(user.response("!echo three").await?, "three");
     assert_eq!(other.response("!echo four").await?, "four");
     Ok(())

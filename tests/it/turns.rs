@@ -1,6 +1,7 @@
 //! Turns from question to answer: streaming, order, the queue, what ends a turn early, and what a restart leaves.
 
 mod cancel;
+mod deleted;
 mod endings;
 mod queue;
 mod reply;

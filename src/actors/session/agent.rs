@@ -7,7 +7,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{Mutex, oneshot};
 
 use super::{AgentChange, Child, LastExit, SessionActor, SessionMsg, SessionState};
-use crate::actors::closing;
+use crate::actors::closing::{self, Cause};
 use crate::actors::pane::{PaneActor, PaneMsg};
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::TurnMsg;
@@ -76,7 +76,8 @@ impl SessionActor {
         self.address.pipe(tokio::time::sleep(RESET_TIMEOUT), move |()| SessionMsg::ResetLate(number));
         self.note(state);
         if let Some(current) = &state.current {
-            let end = TurnMsg::End { code: ErrorCode::SessionReset, message: RESET.to_owned(), taken: None };
+            let cause = Cause::failed(ErrorCode::SessionReset, RESET);
+            let end = TurnMsg::End { cause, taken: None };
             let _ = current.address.send(end);
         }
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
@@ -120,7 +121,8 @@ async fn end_waiting(
             && wiring.streams.get(turn_id).is_some()
             && let Some(turn) = wiring.store.turn(turn_id).await?.filter(|turn| turn.state == TurnState::Queued)
         {
-            closing::settle(wiring.clone(), turn, row.epoch, ErrorCode::SessionReset, RESET).await;
+            let reset = Cause::failed(ErrorCode::SessionReset, RESET);
+            closing::settle(wiring.clone(), turn, row.epoch, reset).await?;
         }
     }
     Ok(())

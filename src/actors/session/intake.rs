@@ -73,11 +73,13 @@ impl SessionActor {
     ) {
         let answer = match written {
             Ok(Written::Accepted(accepted)) => {
-                // One that was cancelled meanwhile is over: nobody would ever close its log.
-                if accepted.created && !state.ended_unheard.remove(&accepted.turn.turn_id) {
-                    let log = self.wiring.streams.open(accepted.turn.turn_id);
+                if accepted.created {
+                    let turn_id = accepted.turn.turn_id;
+                    let log = self.wiring.streams.open(turn_id);
                     // The same event that the table has already.
-                    log.publish(&[log.stage(EventKind::Queued, queued_data(accepted.turn.turn_id, accepted.ahead))]);
+                    log.publish(&[log.stage(EventKind::Queued, queued_data(turn_id, accepted.ahead))]);
+                    // Someone may have cancelled it before word of it came.
+                    self.end_cancelled(state, turn_id);
                     self.look(state);
                 }
                 Ok(*accepted)

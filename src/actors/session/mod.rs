@@ -9,21 +9,22 @@ mod intake;
 mod queue;
 mod report;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Mutex, oneshot};
 
 pub use cancel::Cancelled;
+use cancel::{Cancelling, Ended};
 pub use intake::{Question, SubmitError, Submitted};
+use queue::Next;
 pub use report::{LastExit, Report};
 
 use super::address::Address;
-use super::closing::Settled;
 use super::pane::PaneMsg;
 use super::supervise::{Children, End, Verdict};
-use super::turn::{Answered, TurnMsg};
+use super::turn::{Answered, PersonsReply, TurnMsg};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::faults;
@@ -37,7 +38,7 @@ pub enum SessionMsg {
     /// What the table said to it.
     Accepted(Box<Result<Written, StoreError>>, oneshot::Sender<Submitted>),
     /// The queue as the table has it, and its first turn.
-    Queue(Result<(Vec<TurnId>, Option<Box<Turn>>), StoreError>),
+    Queue(Result<(Vec<TurnId>, Option<Next>), StoreError>),
     /// The turn that ran is over; `busy` says that the agent may still work on it.
     TurnOver {
         /// Which turn.
@@ -55,12 +56,12 @@ pub enum SessionMsg {
     Quiet,
     /// The agent started, or ended.
     AgentChanged(AgentChange),
-    /// End this turn, if it is not over.
-    Cancel(TurnId, oneshot::Sender<Cancelled>),
-    /// What became of ending a turn that waited; `None` where it did not wait any more.
-    CancelDone(TurnId, Result<Option<Settled>, StoreError>),
-    /// Hand this sanitised line to the agent, as a reply to what it asks in this turn.
-    Reply(TurnId, String, oneshot::Sender<Answered>),
+    /// End this turn, if it is not over, in the name of whoever is named.
+    Cancel(TurnId, String, oneshot::Sender<Cancelled>),
+    /// What became of ending a turn that waited.
+    CancelDone(TurnId, Result<Ended, StoreError>),
+    /// Hand this to the agent, as a reply to what it asks in this turn.
+    Reply(TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// The reset takes longer than whoever asked for it should wait.
@@ -113,12 +114,10 @@ pub struct SessionState {
     look_again: bool,
     /// As of the last look; for reports and positions only.
     queued: Vec<TurnId>,
-    /// Turns that are being cancelled while they wait, and who wants to know. None of them is started.
-    cancelling: HashMap<TurnId, Vec<oneshot::Sender<Cancelled>>>,
+    /// Turns that are being cancelled while they wait. None of them is started.
+    cancelling: HashMap<TurnId, Cancelling>,
     /// Held while turns that wait are ended: by a cancel or by a reset.
     settling: Arc<Mutex<()>>,
-    /// Turns that were cancelled before word of them came here.
-    ended_unheard: HashSet<TurnId>,
     /// The turns after this one are still to be told that they moved up.
     moved: Option<TurnId>,
     agent_alive: bool,
@@ -162,7 +161,6 @@ impl Actor for SessionActor {
             queued: Vec::new(),
             cancelling: HashMap::new(),
             settling: Arc::default(),
-            ended_unheard: HashSet::new(),
             moved: None,
             agent_alive: false,
             agent_starts: 0,
@@ -202,9 +200,9 @@ impl Actor for SessionActor {
                 self.look(state);
             }
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
-            SessionMsg::Cancel(turn_id, reply) => self.cancel(state, turn_id, reply),
+            SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
-            SessionMsg::Reply(turn_id, line, reply) => Self::reply(state, turn_id, line, reply),
+            SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {

@@ -7,7 +7,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::intake::queued_data;
 use super::{Child, Current, SessionActor, SessionMsg, SessionState};
 use crate::actors::address::Address;
-use crate::actors::closing;
+use crate::actors::closing::{self, Cause};
 use crate::actors::pane::PaneMsg;
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::TurnActor;
@@ -16,6 +16,13 @@ use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
 
 /// Wait before a queue that could not be read is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The turn that is next in line, as the store has it.
+pub struct Next {
+    turn: Box<Turn>,
+    /// Its conversation was deleted, by this user: it is not run.
+    deleted_by: Option<String>,
+}
 
 impl SessionActor {
     /// Looks what is next, if something could be started now.
@@ -30,7 +37,14 @@ impl SessionActor {
         let read = async move {
             let queued = store.queued(&name).await?;
             let next = match queued.first() {
-                Some(first) => store.turn(*first).await?.map(Box::new),
+                Some(first) => store.turn(*first).await?,
+                None => None,
+            };
+            let next = match next {
+                Some(turn) => {
+                    let deleted_by = closing::deleted_by(&*store, &turn).await?;
+                    Some(Next { turn: Box::new(turn), deleted_by })
+                }
                 None => None,
             };
             Ok((queued, next))
@@ -38,11 +52,16 @@ impl SessionActor {
         self.address.pipe(read, SessionMsg::Queue);
     }
 
+    /// Looks in a while: what is to be seen now is known, and leads to nothing.
+    pub(super) fn look_later(&self) {
+        self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
+    }
+
     pub(super) async fn queue(
         &self,
         myself: &ActorRef<SessionMsg>,
         state: &mut SessionState,
-        queue: Result<(Vec<TurnId>, Option<Box<Turn>>), StoreError>,
+        queue: Result<(Vec<TurnId>, Option<Next>), StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         state.looking = false;
         let is_known = queue.is_ok();
@@ -50,7 +69,7 @@ impl SessionActor {
             Ok(queue) => queue,
             Err(error) => {
                 tracing::error!(session = %self.row.name, %error, "the queue cannot be read");
-                self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
+                self.look_later();
                 (Vec::new(), None)
             }
         };
@@ -64,7 +83,11 @@ impl SessionActor {
                 && !state.cancelling.contains_key(&turn.turn_id)
                 && self.wiring.streams.get(turn.turn_id).is_some()
         };
-        if let Some(turn) = next.filter(|turn| !blocked && can_run(turn)) {
+        let next = next.filter(|next| !blocked && can_run(&next.turn));
+        if let Some(Next { turn, deleted_by: Some(by) }) = next {
+            // Whoever deleted it could not end it then, or is about to.
+            self.cancel_waiting(state, turn.turn_id, by, None);
+        } else if let Some(Next { turn, .. }) = next {
             state.queued.retain(|id| *id != turn.turn_id);
             self.run(myself, state, *turn).await?;
             state.moved = None;
@@ -135,7 +158,7 @@ impl SessionActor {
             self.address.pipe(quiesce, |_| SessionMsg::Quiet);
         } else if lost {
             // Should it still be queued, the next look shall not follow at once.
-            self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
+            self.look_later();
         } else {
             self.look(state);
         }
@@ -152,8 +175,8 @@ impl SessionActor {
             // The row as it is by now: the runner may have claimed it.
             let turn = wiring.store.turn(turn_id).await.ok().flatten().unwrap_or(turn);
             let message = "the turn's runner failed; the agent may have seen the message";
-            let code = ErrorCode::UpstreamError;
-            closing::settle(wiring, turn, epoch, code, message).await;
+            // Logged where it cannot be.
+            let _ = closing::settle(wiring, turn, epoch, Cause::failed(ErrorCode::UpstreamError, message)).await;
         };
         self.address.pipe(settle, move |()| SessionMsg::Settled(turn_id));
     }

@@ -19,7 +19,7 @@ pub struct LastExit {
 pub struct Report {
     /// The agent session's name.
     pub name: String,
-    /// `idle`, `running`, `draining` or `resetting`.
+    /// `idle`, `running`, `draining` or `resetting`; `opening` or `failed` where there is no session to tell of itself.
     pub state: &'static str,
     /// Counts the incarnations of the session's owner.
     pub epoch: i64,
@@ -29,11 +29,11 @@ pub struct Report {
     pub running: Option<TurnId>,
     /// Turns that wait, next in line first.
     pub queued: Vec<TurnId>,
-    /// How often the agent was started again since the server started.
+    /// How often the agent was started again since the session was; in all where that is not there.
     pub restarts: u64,
     /// Why the agent changed last.
     pub last_reason: Option<String>,
-    /// The agent's last end since the server started, if it ended.
+    /// The agent's last end since the session was started, if it ended.
     pub last_exit: Option<LastExit>,
 }
 

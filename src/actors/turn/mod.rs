@@ -8,20 +8,20 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use self::machine::NoReply;
 use self::machine::{Effect, Input, Machine};
 use super::address::Address;
-use super::closing;
+use super::closing::{self, Cause};
 use super::pane::PaneMsg;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
-use crate::backend::{Agent, AgentEvent, BackendError, Job, Replied};
+use crate::backend::{Agent, AgentEvent, BackendError, Job, Replied, Reply};
 use crate::faults;
 use crate::store::{Turn, Write, Written};
 use crate::streams::TurnLog;
-use crate::turn::{ErrorCode, EventKind, Timestamp, TurnState};
+use crate::turn::{ErrorCode, EventId, EventKind, Timestamp, TurnState};
 
 /// A message to a turn.
 pub enum TurnMsg {
@@ -33,17 +33,26 @@ pub enum TurnMsg {
     Agent(Option<AgentEvent>),
     /// Someone ends the turn.
     End {
-        /// `cancelled`, or why it fails.
-        code: ErrorCode,
-        /// For people.
-        message: String,
+        /// Why.
+        cause: Cause,
         /// Told whether it is this that ends it.
         taken: Option<oneshot::Sender<bool>>,
     },
-    /// A person's reply to what the agent asks: one sanitised line.
-    Reply(String, oneshot::Sender<Answered>),
+    /// A person's reply to what the agent asks.
+    Reply(PersonsReply, oneshot::Sender<Answered>),
     /// The end is durable and shown.
     Recorded,
+}
+
+/// What a person says to an agent that asks.
+#[derive(Clone)]
+pub struct PersonsReply {
+    /// The `attention` event that it answers.
+    pub attention: EventId,
+    /// One sanitised line.
+    pub line: String,
+    /// When whoever sent it stops waiting: it is not handed to the agent later.
+    pub until: tokio::time::Instant,
 }
 
 /// What a reply is answered.
@@ -84,10 +93,17 @@ pub struct TurnRun {
     agent: Option<Arc<dyn Agent>>,
     /// Forwards what the backend reports.
     pump: Option<tokio::task::JoinHandle<()>>,
+    /// In whose name the turn was cancelled.
+    cancelled_by: Option<String>,
+    /// The last `attention` event; whether it is still open, the machine knows.
+    attention: Option<EventId>,
+    /// See [`Machine::asks`]: for a reply that is on its way.
+    asks: watch::Sender<Option<u32>>,
 }
 
 impl Drop for TurnRun {
     fn drop(&mut self) {
+        self.asks.send_replace(None);
         if let Some(pump) = self.pump.take() {
             pump.abort();
         }
@@ -101,7 +117,9 @@ impl Actor for TurnActor {
 
     async fn pre_start(&self, myself: ActorRef<TurnMsg>, turn: Turn) -> Result<TurnRun, ActorProcessingErr> {
         self.address.bind(myself);
-        Ok(TurnRun { machine: Machine::default(), turn, agent: None, pump: None })
+        let machine = Machine::default();
+        let asks = watch::Sender::new(None);
+        Ok(TurnRun { machine, turn, agent: None, pump: None, cancelled_by: None, attention: None, asks })
     }
 
     async fn post_start(&self, _myself: ActorRef<TurnMsg>, _run: &mut TurnRun) -> Result<(), ActorProcessingErr> {
@@ -122,7 +140,7 @@ impl Actor for TurnActor {
         run: &mut TurnRun,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
-        let mut taken = None;
+        let (mut taken, mut cancelled_by) = (None, None);
         let input = match message {
             TurnMsg::Opened(Ok(agent)) => {
                 let place = agent.place().to_owned();
@@ -137,18 +155,26 @@ impl Actor for TurnActor {
             TurnMsg::Claimed(None) => Input::ClaimLost,
             TurnMsg::Agent(Some(event)) => Input::Agent(event),
             TurnMsg::Agent(None) => Input::Vanished,
-            TurnMsg::End { code, message, taken: asker } => {
+            TurnMsg::End { cause, taken: asker } => {
                 taken = asker;
-                Input::End(code, message)
+                match cause {
+                    Cause::Cancelled { by } => {
+                        cancelled_by = Some(by);
+                        Input::End(ErrorCode::Cancelled, closing::CANCELLED.to_owned())
+                    }
+                    Cause::Failed { code, message } => Input::End(code, message),
+                }
             }
-            TurnMsg::Reply(line, reply) => {
-                Self::reply(run, line, reply);
+            TurnMsg::Reply(said, reply) => {
+                Self::reply(run, said, reply);
                 return Ok(());
             }
             TurnMsg::Recorded => Input::Recorded,
         };
         let (machine, effects) = std::mem::take(&mut run.machine).step(input);
         run.machine = machine;
+        run.asks.send_replace(run.machine.asks());
+        run.cancelled_by = run.cancelled_by.take().or(cancelled_by.filter(|_| !effects.is_empty()));
         if let Some(taken) = taken {
             // Without an effect it was decided already how the turn ends.
             let _ = taken.send(!effects.is_empty());
@@ -168,6 +194,9 @@ impl TurnActor {
             Effect::Start => self.start(run),
             Effect::Emit(kind, data) => {
                 let event = self.log.stage(kind, data);
+                if kind == EventKind::Attention {
+                    run.attention = Some(event.id);
+                }
                 self.log.publish(std::slice::from_ref(&event));
                 self.wiring.recorder.append(run.turn.turn_id, vec![event]);
             }
@@ -181,19 +210,23 @@ impl TurnActor {
             Effect::Finish { outcome, streamed } => {
                 self.address.gauge().note("recording the end");
                 self.log.begin_epoch(self.epoch);
-                let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log);
+                let by = run.cancelled_by.as_deref();
+                let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log, by);
                 let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
                 // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
                 let work = async move {
                     let ending = closing::record(wiring.clone(), finish).await;
                     faults::point("turn.committed");
-                    closing::tell(&wiring.streams, turn_id, ending);
+                    // An end that cannot be recorded is logged, and not shown.
+                    closing::tell(&wiring.streams, turn_id, ending.unwrap_or_default());
                 };
                 self.address.pipe(work, |()| TurnMsg::Recorded);
             }
             Effect::Close => {
                 if let Some(agent) = &run.agent {
-                    agent.forget(run.turn.turn_id, !run.machine.leaves_agent_busy());
+                    // What an agent that still works writes goes once it is quiet (see `PaneMsg::Quiesce`).
+                    let settled = !run.machine.leaves_agent_busy() || agent.exit().borrow().is_some();
+                    agent.forget(run.turn.turn_id, settled);
                 }
                 self.over(myself, run, false);
             }
@@ -248,15 +281,18 @@ impl TurnActor {
     }
 
     /// Hands a reply to the agent, beside the actor; what tmux is asked to do once, it does once.
-    fn reply(run: &TurnRun, line: String, reply: oneshot::Sender<Answered>) {
-        let number = match run.machine.reply(&line) {
+    fn reply(run: &TurnRun, said: PersonsReply, reply: oneshot::Sender<Answered>) {
+        let PersonsReply { attention, line: text, until } = said;
+        // It may be an answer to an earlier question, sent again or late.
+        let meant = if run.attention == Some(attention) { Ok(()) } else { Err(NoReply::NothingAsked) };
+        let number = match meant.and_then(|()| run.machine.reply(&text)) {
             Ok(number) => number,
             Err(refusal) => return drop(reply.send(Err(refusal.into()))),
         };
         let Some(agent) = run.agent.clone() else { return };
-        let turn_id = run.turn.turn_id;
+        let said = Reply { turn_id: run.turn.turn_id, number, text, asks: run.asks.subscribe(), until };
         tokio::spawn(async move {
-            let answer = match agent.reply(turn_id, number, &line).await {
+            let answer = match agent.reply(said).await {
                 Ok(Replied::Typed) => Ok(()),
                 Ok(Replied::Refused) => Err(NoReply::NothingAsked.into()),
                 Err(error) => Err(error.into()),

@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::delivery;
 use super::incarnation::{Incarnation, gone, unavailable};
-use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied};
+use super::{delivery, reply};
+use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
 use crate::turn::{ErrorCode, TurnId};
 
 /// Reports that may wait for the turn before the backend waits itself.
@@ -36,8 +36,8 @@ impl Agent for Incarnation {
         ReceiverStream::new(stream).boxed()
     }
 
-    async fn reply(&self, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError> {
-        delivery::reply(self, turn, number, text).await
+    async fn reply(&self, reply: Reply) -> Result<Replied, BackendError> {
+        reply::reply(self, &reply).await
     }
 
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {

@@ -8,13 +8,13 @@ use super::reader::{Reader, Seen, refused};
 use crate::agent::envelope::{self, Flags};
 use crate::agent::profile::NewlineManner;
 use crate::agent::spool::Input;
-use crate::backend::{Agent, AgentEvent, BackendError, Job, Replied};
+use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
-use crate::tmux::{self, Newline, Paste, Pasted, Reply, TmuxError, paste, press_again};
-use crate::turn::{ErrorCode, TurnId};
+use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
+use crate::turn::ErrorCode;
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
-const PASTE_TRIES: usize = 5;
+pub(super) const PASTE_TRIES: usize = 5;
 /// How often Enter is sent again for a message that lies unsent in the agent's input.
 const ENTER_AGAIN: u32 = 2;
 
@@ -91,29 +91,8 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
     pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })
 }
 
-/// Types a reply to what the agent asks, at most once.
-pub async fn reply(agent: &Incarnation, turn: TurnId, number: u32, text: &str) -> Result<Replied, BackendError> {
-    let keyboard = agent.keyboard.lock().await;
-    if keyboard.interrupted == Some(turn) {
-        return Ok(Replied::Refused);
-    }
-    let fence = turn.to_string();
-    let type_once = || tmux::reply(&agent.server, Reply { pane: &agent.terminal.pane, fence: &fence, number, text });
-    let (mut outcome, mut tries) = (type_once().await, 1);
-    while tries < PASTE_TRIES && is_unsure(&outcome) && agent.is_alive() {
-        outcome = type_once().await;
-        tries += 1;
-    }
-    match outcome {
-        // Refused after a try whose fate was unknown: it was that one.
-        Ok(typed) => Ok(if typed || tries > 1 { Replied::Typed } else { Replied::Refused }),
-        Err(TmuxError::PaneDead(_) | TmuxError::ServerGone(_)) => Err(died("it takes no reply any more")),
-        Err(error) if error.is_missing_target() => Err(died("it takes no reply any more")),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-fn is_unsure<T>(outcome: &Result<T, TmuxError>) -> bool {
+/// Whether nobody knows if tmux ran the command.
+pub(super) fn is_unsure<T>(outcome: &Result<T, TmuxError>) -> bool {
     matches!(outcome, Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. } | TmuxError::ServerGone(_)))
 }
 
@@ -134,7 +113,7 @@ fn pasted(pasted: Result<Pasted, TmuxError>, if_gone: &str) -> Result<(), Backen
     }
 }
 
-fn died(how: &str) -> BackendError {
+pub(super) fn died(how: &str) -> BackendError {
     BackendError::new(ErrorCode::AgentDied, format!("the agent ended: {how}"))
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod delivery;
 mod incarnation;
 mod reader;
+mod reply;
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -48,18 +49,18 @@ struct Opened {
 
 impl LocalBackend {
     /// A backend without any agent yet; those that an earlier process left are ended, since nothing can take their turns
-    /// up again.
+    /// up again. Whether tmux can be used at all, [`Server::probe`] tells before.
     ///
     /// # Errors
-    /// Where tmux is missing or too old, or the system has no inotify instance left.
+    /// Where the tmux server that is there does not answer, or the system has no inotify instance left.
     pub async fn start(config: LocalConfig) -> Result<Self, BackendError> {
-        Server::probe(&config.tmux).await.map_err(|error| unavailable(&error))?;
         let no_watch =
             |error| BackendError::new(ErrorCode::BootstrapFailed, format!("files cannot be watched: {error}"));
         let watch = SpoolWatch::start().map_err(no_watch)?;
         let backend = Self { config: Arc::new(config), watch, server: AsyncMutex::default(), opened: Mutex::default() };
         if backend.config.socket.exists() {
             let server = backend.server().await?;
+            again(|| server.end_leftover_clients()).await.map_err(|error| unavailable(&error))?;
             backend.clear(&server, |_| true).await?;
         }
         Ok(backend)

@@ -1,11 +1,11 @@
 //! Writes to users, tokens, web sessions and the audit log.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{SqliteConnection, query};
 use uuid::Uuid;
 
 use super::statement::execute;
-use crate::store::{ApiToken, StoreError, User, WebSession, Written};
+use crate::store::{ApiToken, AuditEntry, StoreError, User, WebSession, Written};
 use crate::turn::Timestamp;
 
 const SAVE_USER: &str = "INSERT INTO users (user_id, email, display_name, role, disabled_at, created_at, updated_at) \
@@ -68,17 +68,10 @@ pub(super) async fn delete_web_session(connection: &mut SqliteConnection, hash: 
     execute(connection, query(DELETE_WEB_SESSION).bind(hash)).await.map(Written::Count)
 }
 
-/// `Write::Audit`; `entry` is actor, action and target.
-pub(super) async fn audit(
-    connection: &mut SqliteConnection,
-    entry: [&String; 3],
-    detail: &Value,
-    at: Timestamp,
-) -> Result<Written, StoreError> {
-    let [actor, action, target] = entry;
-    let bound = query(AUDIT).bind(actor).bind(action).bind(target).bind(detail.to_string()).bind(at.0);
-    execute(connection, bound).await?;
-    Ok(Written::Done)
+/// `Write::Audit`, and what other writes leave in the audit log.
+pub(super) async fn audit(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), StoreError> {
+    let bound = query(AUDIT).bind(&entry.actor).bind(&entry.action).bind(&entry.target);
+    execute(connection, bound.bind(entry.detail.to_string()).bind(entry.at.0)).await.map(drop)
 }
 
 fn text(id: Uuid) -> String {

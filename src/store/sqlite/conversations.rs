@@ -6,9 +6,9 @@ use super::columns::turn_columns;
 use super::rows::Fields;
 use super::search::Searcher;
 use super::statement::execute;
-use super::{read, rows};
-use crate::store::{Conversation, ConversationSummary, HISTORY_BYTES, Listing, StoreError, Turn, Written};
-use crate::turn::{SessionId, Timestamp, TurnId, UserId};
+use super::{accounts, read, rows};
+use crate::store::{AuditEntry, Conversation, ConversationSummary, HISTORY_BYTES, Listing, StoreError, Turn, Written};
+use crate::turn::{SessionId, TurnId, UserId};
 
 /// Sorts after every turn id.
 const AFTER_ALL: &str = "g";
@@ -168,10 +168,11 @@ pub(super) async fn rename(
     session: SessionId,
     user: UserId,
     title: &str,
-    at: Timestamp,
+    entry: &AuditEntry,
 ) -> Result<Written, StoreError> {
-    let bound = query(RENAME).bind(session.to_string()).bind(user.to_string()).bind(title).bind(at.0);
-    execute(connection, bound).await.map(Written::Count)
+    let bound = query(RENAME).bind(session.to_string()).bind(user.to_string()).bind(title).bind(entry.at.0);
+    let changed = execute(connection, bound).await?;
+    told(connection, changed, entry).await
 }
 
 /// `Write::HideConversation`.
@@ -179,8 +180,17 @@ pub(super) async fn hide(
     connection: &mut SqliteConnection,
     session: SessionId,
     user: UserId,
-    at: Timestamp,
+    entry: &AuditEntry,
 ) -> Result<Written, StoreError> {
-    let bound = query(HIDE).bind(session.to_string()).bind(user.to_string()).bind(at.0);
-    execute(connection, bound).await.map(Written::Count)
+    let bound = query(HIDE).bind(session.to_string()).bind(user.to_string()).bind(entry.at.0);
+    let changed = execute(connection, bound).await?;
+    told(connection, changed, entry).await
+}
+
+/// What changed nothing is not told in the audit log.
+async fn told(connection: &mut SqliteConnection, changed: u64, entry: &AuditEntry) -> Result<Written, StoreError> {
+    if changed > 0 {
+        accounts::audit(connection, entry).await?;
+    }
+    Ok(Written::Count(changed))
 }

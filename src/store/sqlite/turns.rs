@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
+use super::accounts;
 use super::columns::turn_columns;
 use super::events;
 use super::read;
@@ -227,5 +228,8 @@ pub(super) async fn finish(connection: &mut SqliteConnection, finish: &Finish) -
         return Ok(Written::Turn(None));
     };
     events::append(connection, finish.turn_id, &finish.events, at).await?;
+    if let Some(entry) = &finish.audit {
+        accounts::audit(connection, entry).await?;
+    }
     Ok(Written::Turn(Some(Box::new(turn))))
 }

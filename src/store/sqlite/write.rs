@@ -124,11 +124,11 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Writt
         Write::StartTurn { turn_id, epoch, at } => turns::start(connection, *turn_id, *epoch, *at).await,
         Write::FinishTurn(finish) => turns::finish(connection, finish).await,
         Write::AppendEvents { turn_id, events, at } => events::append(connection, *turn_id, events, *at).await,
-        Write::RenameConversation { session_id, user_id, title, at } => {
-            conversations::rename(connection, *session_id, *user_id, title, *at).await
+        Write::RenameConversation { session_id, user_id, title, audit } => {
+            conversations::rename(connection, *session_id, *user_id, title, audit).await
         }
-        Write::HideConversation { session_id, user_id, at } => {
-            conversations::hide(connection, *session_id, *user_id, *at).await
+        Write::HideConversation { session_id, user_id, audit } => {
+            conversations::hide(connection, *session_id, *user_id, audit).await
         }
         Write::OpenAgentSession { prefix, user_id, persona, backend } => {
             sessions::open(connection, prefix, *user_id, persona, backend).await
@@ -142,9 +142,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Writt
         Write::RevokeToken { token_id, at } => accounts::revoke_token(connection, *token_id, *at).await,
         Write::CreateWebSession(session) => accounts::create_web_session(connection, session).await,
         Write::DeleteWebSession { hash } => accounts::delete_web_session(connection, hash).await,
-        Write::Audit { actor, action, target, detail, at } => {
-            accounts::audit(connection, [actor, action, target], detail, *at).await
-        }
+        Write::Audit(entry) => accounts::audit(connection, entry).await.map(|()| Written::Done),
     }
 }
 

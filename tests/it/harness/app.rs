@@ -223,15 +223,15 @@ impl TestApp {
         Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
     }
 
-    /// Waits until the audit log has an entry of this action and target; how many there are.
+    /// How many entries of this action and target the audit log has, once everything that was done is written down: a
+    /// write of the probe is made after whatever the server had to write before.
     pub async fn audited(&self, action: &str, target: &str) -> Tested<i64> {
-        let mut database = self.database().await?;
-        let look = eventually("an entry of the audit log", async || {
-            let count = query("SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2");
-            let count: i64 = count.bind(action).bind(target).fetch_one(&mut database).await?.get(0);
-            Ok(Some(count).filter(|count| *count > 0))
-        });
-        look.await
+        let ready = self.nobody().get("/readyz").await?.status;
+        if ready != 200 {
+            return Err(format!("not ready: {ready}").into());
+        }
+        let count = query("SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2");
+        Ok(count.bind(action).bind(target).fetch_one(&mut self.database().await?).await?.get(0))
     }
 
     /// Arms a fault point.

@@ -165,9 +165,9 @@ impl Client {
         }
     }
 
-    /// Answers what the agent asks; gives the status, and the code of a refusal.
-    pub async fn reply(&self, turn: &Accepted, text: &str) -> Tested<(u16, String)> {
-        let body = json!({ "text": text }).to_string();
+    /// Answers what the agent asked by this event; gives the status, and the code of a refusal.
+    pub async fn reply(&self, turn: &Accepted, attention: &str, text: &str) -> Tested<(u16, String)> {
+        let body = json!({ "text": text, "attention": attention }).to_string();
         let path = format!("/api/paliadin/turns/{}/reply", turn.turn_id);
         let mut response = self.request("POST", &path).json(body).send().await?;
         match response.status {

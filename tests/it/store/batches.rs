@@ -39,6 +39,7 @@ pub async fn a_refused_write_leaves_none_of_its_statements(store: &dyn Store) {
         outcome: Outcome::Cancelled { partial: None },
         at: at(5),
         events: vec![end],
+        audit: None,
     };
     let good = question(turn.user_id);
     let batch = vec![

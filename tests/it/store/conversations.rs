@@ -1,7 +1,7 @@
 //! Conversations: listed, searched, renamed, hidden, and read back page by page.
 
 use paliadin::store::{
-    ConversationSummary, Finish, HISTORY_BYTES, Listing, NewTurn, Refusal, Store, Turn, Write, Written,
+    AuditEntry, ConversationSummary, Finish, HISTORY_BYTES, Listing, NewTurn, Refusal, Store, Turn, Write, Written,
 };
 use paliadin::turn::{Answer, Outcome, SessionId, TurnId, UserId};
 
@@ -17,7 +17,7 @@ async fn ask(store: &dyn Store, user_id: UserId, session_id: SessionId, message:
 async fn answer(store: &dyn Store, turn: &Turn, body: &str) {
     claim(store, turn.turn_id, 1).await.unwrap();
     let outcome = Outcome::Done(Answer { body: body.to_owned(), ..Answer::default() });
-    let finish = Finish { turn_id: turn.turn_id, epoch: 1, outcome, at: at(20), events: Vec::new() };
+    let finish = Finish { turn_id: turn.turn_id, epoch: 1, outcome, at: at(20), events: Vec::new(), audit: None };
     assert!(turn_written(write(store, Write::FinishTurn(Box::new(finish))).await).is_some());
 }
 
@@ -27,7 +27,8 @@ async fn listed(store: &dyn Store, user: UserId, listing: Listing<'_>) -> Vec<Se
 }
 
 async fn hide(store: &dyn Store, session_id: SessionId, user_id: UserId) -> Written {
-    write(store, Write::HideConversation { session_id, user_id, at: at(30) }).await
+    let audit = AuditEntry { at: at(30), ..AuditEntry::now("a@example.org", "hide", session_id) };
+    write(store, Write::HideConversation { session_id, user_id, audit }).await
 }
 
 pub async fn they_are_listed_by_their_last_turn(store: &dyn Store) {
@@ -102,7 +103,8 @@ pub async fn a_title_is_its_users_to_change(store: &dyn Store) {
     let (user, other) = (new_user(store).await, new_user(store).await);
     let session_id = ask(store, user, SessionId::fresh(), "before").await.session_id;
     let rename = async |user_id, session_id, title: &str| {
-        write(store, Write::RenameConversation { session_id, user_id, title: title.to_owned(), at: at(9) }).await
+        let audit = AuditEntry::now("a@example.org", "rename", session_id);
+        write(store, Write::RenameConversation { session_id, user_id, title: title.to_owned(), audit }).await
     };
     assert_eq!(rename(user, session_id, "after").await, Written::Count(1));
     assert_eq!(rename(other, session_id, "stolen").await, Written::Count(0));

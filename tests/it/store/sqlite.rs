@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use paliadin::store::sqlite::{SqliteOptions, SqliteStore};
-use paliadin::store::{Listing, NewTurn, Store, StoreError, Write, Written};
+use paliadin::store::{AuditEntry, Listing, NewTurn, Store, StoreError, Write, Written};
 use paliadin::turn::{EventId, UserId};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -292,14 +292,8 @@ async fn the_audit_log_keeps_its_order() {
     let path = directory.path().join("db");
     let store = SqliteStore::open(&path).await.unwrap();
     for action in ["token.created", "session.reset"] {
-        let entry = Write::Audit {
-            actor: "system".to_owned(),
-            action: action.to_owned(),
-            target: "x".to_owned(),
-            detail: json!({ "why": "\0" }),
-            at: at(4),
-        };
-        assert_eq!(write(&store, entry).await, Written::Done);
+        let entry = AuditEntry { detail: json!({ "why": "\0" }), at: at(4), ..AuditEntry::now("system", action, "x") };
+        assert_eq!(write(&store, Write::Audit(entry)).await, Written::Done);
     }
     let mut connection = raw(&path).await;
     let rows = query("SELECT action, at, detail FROM audit_log ORDER BY id").fetch_all(&mut connection).await.unwrap();

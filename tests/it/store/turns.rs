@@ -135,7 +135,7 @@ fn end(epoch: i64, seq: i64) -> Event {
 }
 
 async fn finish(store: &dyn Store, turn_id: TurnId, epoch: i64, outcome: Outcome, events: Vec<Event>) -> Option<Turn> {
-    let finish = Finish { turn_id, epoch, outcome, at: at(1_500), events };
+    let finish = Finish { turn_id, epoch, outcome, at: at(1_500), events, audit: None };
     turn_written(write(store, Write::FinishTurn(Box::new(finish))).await)
 }
 

@@ -39,7 +39,7 @@ async fn the_wait_for_a_person_and_its_end_are_told_at_once() -> Tested {
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!ask Well?").await?;
     let mut stream = user.stream(&turn, None).await?;
-    stream.until("attention").await?;
+    let asked = stream.until("attention").await?.id.unwrap_or_default();
     let waits = stream.until("thinking").await?;
     assert_eq!(waits.data["upstream"], "attention");
 
@@ -57,7 +57,7 @@ async fn the_wait_for_a_person_and_its_end_are_told_at_once() -> Tested {
     for stream in [&mut stream, &mut late, &mut resumed] {
         assert_eq!(stream.until("thinking").await?.data["upstream"], "working");
     }
-    let (status, code) = user.reply(&turn, "too late").await?;
+    let (status, code) = user.reply(&turn, &asked, "too late").await?;
     assert_eq!((status, code.as_str()), (409, "no_attention"));
     user.cancelled(&turn).await?;
     Ok(())

@@ -1,5 +1,8 @@
 //! The server: its start, its death, its place.
 
+use std::io::Write;
+use std::process::{Child, Stdio};
+
 use paliadin::tmux::{Command, KEEPER, Server, TmuxError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -59,4 +62,57 @@ async fn unusable_programs_and_directories_are_refused() {
     std::fs::set_permissions(dir.path().join("tmux"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let open = Server::start(Host::config(&dir)).await;
     assert!(matches!(open, Err(TmuxError::SocketDir(_))), "{open:?}");
+}
+
+/// A control client that wants to say more than anyone reads; it stays, and the server waits for it.
+async fn unread_client(host: &Host) -> Child {
+    let mut client = std::process::Command::new("tmux");
+    client.args(["-u", "-f", "/dev/null", "-S"]).arg(Host::socket(&host.dir)).args(["-N", "-C", "attach-session"]);
+    client.args(["-f", "no-output,ignore-size", "-t", "=_paliadin"]);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = client.spawn().unwrap();
+    let mut input = client.stdin.take().unwrap();
+    // Some 400 kB of output: more than a pipe holds, so that it is pending when the reader goes.
+    input.write_all("list-commands\n".repeat(40).as_bytes()).unwrap();
+    let attached = async {
+        let list = || Command::new("list-clients").args(["-F", "#{client_pid}"]);
+        while !host.run(list()).await.unwrap().contains(&client.id().to_string()) {}
+    };
+    timeout(DEADLINE, attached).await.unwrap();
+    // The server has taken all of it once this client is answered, that came later.
+    host.run(Command::new("list-sessions")).await.unwrap();
+    drop((input, client.stdout.take()));
+    client
+}
+
+#[tokio::test]
+async fn a_client_that_nobody_reads_does_not_keep_the_server_from_ending() {
+    let host = Host::start().await;
+    let mut client = unread_client(&host).await;
+    timeout(DEADLINE, host.server.shutdown()).await.unwrap().unwrap();
+    assert!(!client.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_end_is_replaced() {
+    let host = Host::start().await;
+    let mut client = unread_client(&host).await;
+    let before = host.server.control().server_pid();
+    let _ = host.run(Command::new("kill-server")).await;
+    let again = timeout(DEADLINE, Server::start(Host::config(&host.dir))).await.unwrap().unwrap();
+    assert_ne!(again.control().server_pid(), before);
+    assert_eq!(again.panes().await, Ok(vec![]));
+    again.shutdown().await.unwrap();
+    let _ = client.kill();
+    client.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_is_killed() {
+    let host = Host::start().await;
+    let server = rustix::process::Pid::from_raw(host.server.control().server_pid().cast_signed()).unwrap();
+    rustix::process::kill_process(server, rustix::process::Signal::STOP).unwrap();
+    timeout(DEADLINE, host.server.shutdown()).await.unwrap().unwrap();
+    let again = Server::start(Host::config(&host.dir)).await.unwrap();
+    again.shutdown().await.unwrap();
 }

@@ -74,6 +74,9 @@ async fn a_running_turn_keeps_what_was_said_and_the_agent_goes_on_with_the_next(
     assert_cancelled(&events, &row);
     assert!(row["partial"].as_str().is_some_and(|partial| partial.starts_with("line 1\nline 2\n")), "{row}");
     assert_eq!(user.ended(&next).await?["response"], "2", "the same agent, interrupted");
+    let left: Vec<_> =
+        fs::read_dir(app.spool()?.join("out"))?.map(|file| Ok(file?.file_name())).collect::<Tested<_>>()?;
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains(&turn.turn_id)), "{left:?}");
     for turn in [&turn, &next] {
         assert_eq!(app.typed(&turn.turn_id)?.len(), 1);
     }
@@ -183,30 +186,6 @@ async fn without_a_database_a_turn_that_waits_is_cancelled_later() -> Tested {
     }
     assert_eq!(app.typed(&waiting.turn_id)?.len(), 0);
     assert_eq!(user.response("!count").await?, "2");
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_open_turns_of_a_deleted_conversation_are_cancelled() -> Tested {
-    let app = TestApp::start().await?;
-    let user = app.user("ann@example.org")?;
-    let running = user.ask("!hang").await?;
-    let waiting = user.ask_in(&running.session_id, "!echo waited").await?;
-    let kept = user.ask("!count").await?;
-    let mut streams = [user.stream(&running, None).await?, user.stream(&waiting, None).await?];
-    streams[0].until("meta").await?;
-    let path = format!("/api/paliadin/conversations/{}", running.session_id);
-    assert_eq!(user.request("DELETE", &path).send().await?.status, 204);
-    for stream in &mut streams {
-        let last = stream.rest().await?.pop().ok_or("nothing")?;
-        assert_eq!(last.data["code"], "cancelled", "{}", last.raw);
-    }
-    assert_eq!(user.ended(&kept).await?["response"], "2");
-    assert_eq!(app.typed(&waiting.turn_id)?.len(), 0);
-    for turn in [&running, &waiting] {
-        assert_eq!(app.audited("turn.cancel", &turn.turn_id).await?, 1);
-        assert_eq!(user.cancel(&turn.turn_id).await?.status, 404);
-    }
     Ok(())
 }
 

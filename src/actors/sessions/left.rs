@@ -1,0 +1,108 @@
+//! What a session leaves behind, and who comes after it: its row is taken, and its turns are ended or kept for the next.
+
+use std::time::Duration;
+
+use super::{Cancelled, Key, Report};
+use crate::actors::closing::{self, Cause};
+use crate::actors::wiring::Wiring;
+use crate::store::{AgentSession, StoreError, Write, Written};
+use crate::turn::{ErrorCode, EventId, Timestamp, TurnId, TurnState};
+
+/// How long an owner may go without renewing its lease before another node may take the session.
+const LEASE: Duration = Duration::from_secs(60);
+/// Events of an open turn that are restored into its log.
+const MAX_RESTORED: u32 = 1_000_000;
+
+/// Makes this process the owner of a user's agent session, under the next epoch. Opens the logs of the turns that an
+/// earlier incarnation left, and ends the one that ran: nothing can be known of it. One that waits in a conversation which
+/// was deleted is cancelled: whoever deleted it may not have come that far.
+pub(super) async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, StoreError> {
+    let row = match wiring.store.agent_session(user_id, &persona).await? {
+        Some(row) => row,
+        None => {
+            let prefix = wiring.limits.session_prefix.clone();
+            let backend = wiring.backend.name().to_owned();
+            agent_session(wiring.recorder.write(Write::OpenAgentSession { prefix, user_id, persona, backend }).await?)?
+        }
+    };
+    let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
+    let take = Write::TakeAgentSession { name: row.name, node: wiring.node.to_string(), lease_until };
+    let row = agent_session(wiring.recorder.write(take).await?)?;
+    let left = wiring.store.open_turns().await?;
+    for turn in left.into_iter().filter(|turn| turn.agent_session == row.name) {
+        let events = wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
+        // Events that were shown and not recorded are lost; their ids shall not come again.
+        wiring.streams.restore(turn.turn_id, &events).begin_epoch(row.epoch);
+        if turn.state == TurnState::Running {
+            let message = "the agent session was restarted while the agent was at work; it may have seen the message";
+            // Logged where it cannot be.
+            let _ =
+                closing::settle(wiring.clone(), turn, row.epoch, Cause::failed(ErrorCode::Uncertain, message)).await;
+        } else if let Some(by) = closing::deleted_by(&*wiring.store, &turn).await? {
+            let _ = closing::settle(wiring.clone(), turn, row.epoch, Cause::Cancelled { by }).await;
+        }
+    }
+    Ok(row)
+}
+
+/// Ends the turns of a session that failed too often: nobody will run them.
+pub(super) async fn give_up(wiring: Wiring, (user_id, persona): Key) {
+    let turns = async {
+        let row = wiring.store.agent_session(user_id, &persona).await?;
+        Ok::<_, StoreError>((row, wiring.store.open_turns().await?))
+    };
+    match turns.await {
+        Ok((Some(row), turns)) => {
+            if let Err(error) = wiring.backend.end(&row.name).await {
+                tracing::error!(session = row.name, %error, "the agent of a failed session cannot be ended");
+            }
+            for turn in turns.into_iter().filter(|turn| turn.agent_session == row.name) {
+                let deleted_by = match turn.state {
+                    TurnState::Queued => closing::deleted_by(&*wiring.store, &turn).await.ok().flatten(),
+                    _ => None,
+                };
+                let failed = || Cause::failed(ErrorCode::AgentCrashLoop, "the agent session has failed too often");
+                let cause = deleted_by.map_or_else(failed, |by| Cause::Cancelled { by });
+                let _ = closing::settle(wiring.clone(), turn, row.epoch, cause).await;
+            }
+        }
+        Ok((None, _)) => {}
+        Err(error) => tracing::error!(%error, "turns of a failed session stay open until the next start"),
+    }
+}
+
+/// Ends a turn that a session left which failed too often.
+pub(super) async fn cancel(wiring: Wiring, (user_id, persona): Key, turn_id: TurnId, by: String) -> Cancelled {
+    let turn = wiring.store.turn(turn_id).await?.filter(|turn| !turn.state.is_final());
+    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona).await?) else {
+        return Ok(false);
+    };
+    closing::settle(wiring, turn, row.epoch, Cause::Cancelled { by }).await
+}
+
+/// What the row of a session tells that is not there: in `state`. `None` where it has no row yet.
+pub(super) async fn report(
+    wiring: Wiring,
+    (user_id, persona): Key,
+    state: &'static str,
+) -> Result<Option<Report>, StoreError> {
+    let Some(row) = wiring.store.agent_session(user_id, &persona).await? else { return Ok(None) };
+    Ok(Some(Report {
+        queued: wiring.store.queued(&row.name).await?,
+        name: row.name,
+        state,
+        epoch: row.epoch,
+        agent_alive: false,
+        running: None,
+        restarts: u64::try_from(row.restarts).unwrap_or_default(),
+        last_reason: row.last_reason,
+        last_exit: None,
+    }))
+}
+
+fn agent_session(written: Written) -> Result<AgentSession, StoreError> {
+    match written {
+        Written::AgentSession(row) => Ok(*row),
+        other => Err(StoreError::Corrupt(format!("unexpected answer {other:?}"))),
+    }
+}
