@@ -190,7 +190,11 @@ describe("searching", () => {
     await fireEvent.input(search(), { target: { value: "frist" } });
     expect(shown()).toEqual(["# Today", "Fristen"]);
     await fireEvent.input(search(), { target: { value: " <b>nothing</b> " } });
+    // What is not here may be there.
+    expect(shown()).toEqual([]);
+    expect(screen.getByText("Loading…")).toBeTruthy();
     await vi.advanceTimersByTimeAsync(1_000);
+    expect(screen.queryByText("Loading…")).toBeNull();
     expect(screen.getByText("Nothing found for “<b>nothing</b>”.")).toBeTruthy();
     await fireEvent.input(search(), { target: { value: "" } });
     expect(shown()).toHaveLength(4);

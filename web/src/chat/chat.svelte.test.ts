@@ -157,17 +157,20 @@ describe("while it is open", () => {
     expect(chat.conversation?.cells[1]?.view.phase).toBe("starting");
   });
 
-  test("a network that is gone is no news where the server is on this machine", async () => {
+  test("a network that is gone is news where the server, which may be on this machine, is gone, too", async () => {
     await started();
-    vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
+    const network = vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
     dispatchEvent(new Event("offline"));
     await settle();
-    expect(chat.offline).toBe(false);
-    // It is asked whether it is still there.
+    expect([chat.offline, chat.trouble]).toEqual([false, null]);
     server.calls.status.mockRejectedValueOnce(new Unreachable());
     dispatchEvent(new Event("offline"));
     await settle();
-    expect(chat.offline).toBe(true);
+    expect([chat.offline, chat.trouble]).toEqual([true, "unreachable"]);
+    network.mockReturnValue(true);
+    dispatchEvent(new Event("online"));
+    await settle();
+    expect([chat.offline, chat.trouble]).toEqual([false, null]);
   });
 
   test("somebody else who signs in gets nothing of this page", async () => {
@@ -231,6 +234,15 @@ describe("the address", () => {
     location.hash = "";
     await settle();
     expect(chat.conversation?.standing).toBe("new");
+  });
+
+  test("is gone with what is deleted, and so is what was written there", async () => {
+    await showing(row(1));
+    chat.drafts.write(SESSION, "half a question");
+    chat.drafts.write(null, "another");
+    await chat.remove(SESSION);
+    expect(location.hash).toBe("");
+    expect([chat.drafts.read(SESSION), chat.drafts.read(null)]).toEqual(["", "another"]);
   });
 
   test("is empty again where the only message is given up", async () => {

@@ -41,6 +41,8 @@ describe("another conversation is looked at", () => {
     await settle();
     expect(chat.conversation).toBe(before);
     expect(chat.conversation?.cells[0]?.view.text).toBe("half");
+    // What came while nobody looked is not typed out.
+    expect(chat.conversation?.cells[0]?.watched).toBe(false);
     expect(opened()).toHaveLength(1);
   });
 

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
 import type { TurnRow } from "../lib/wire";
 import { PAGE } from "./conversation.svelte";
@@ -88,6 +88,31 @@ describe("loading", () => {
     expect(await conversation.everything()).toHaveLength(400);
     server.calls.history.mockRejectedValueOnce(new Unreachable());
     await expect(conversation.everything()).rejects.toThrow(Unreachable);
+  });
+});
+
+describe("a server that gives less than was asked for, since the turns are long", () => {
+  const long = "x".repeat(300_000);
+
+  beforeEach(() => {
+    server.calls.history.mockImplementation(async (_, { before, limit = 50 } = {}) => {
+      const older = server.rows.filter(({ turn_id }) => before === undefined || turn_id < before);
+      return older.slice(-Math.min(limit, 4));
+    });
+  });
+
+  test("is asked for the rest", async () => {
+    const conversation = await loaded(...rows(1, 6).map((one) => ({ ...one, response: long })));
+    expect(conversation.cells).toHaveLength(4);
+    expect(conversation.hasEarlier).toBe(true);
+    await conversation.loadEarlier();
+    expect(conversation.cells).toHaveLength(6);
+    expect(conversation.hasEarlier).toBe(false);
+  });
+
+  test("is asked for everything", async () => {
+    const conversation = await loaded(...rows(1, 10));
+    expect(await conversation.everything()).toEqual(server.rows);
   });
 });
 
@@ -242,6 +267,19 @@ describe("refreshing", () => {
     server.rows = [];
     await conversation.refresh();
     expect(conversation.standing).toBe("missing");
+  });
+
+  test("does not take a conversation for gone whose first turn was accepted meanwhile", async () => {
+    const conversation = begin({ isNew: true });
+    const history = slow<TurnRow[]>();
+    server.calls.history.mockReturnValueOnce(history.promise);
+    conversation.ask("Hello");
+    const refreshed = conversation.refresh();
+    await settle();
+    expect(shown(conversation)).toEqual(["starting: Hello"]);
+    history.resolve([]);
+    await refreshed;
+    expect(conversation.standing).toBe("ready");
   });
 
   test("that fails leaves everything as it is", async () => {

@@ -150,10 +150,16 @@ describe("searching", () => {
     server.calls.conversations.mockReturnValueOnce(old.promise);
     list.searchFor("old");
     await vi.advanceTimersByTimeAsync(200);
+    const now = slow<Conversation[]>();
+    server.calls.conversations.mockReturnValueOnce(now.promise);
     list.searchFor("conversation 1");
     await vi.advanceTimersByTimeAsync(200);
     old.resolve([conversation(7, { title: "old" })]);
     await vi.advanceTimersByTimeAsync(0);
+    expect(list.searching).toBe(true);
+    now.resolve([]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(list.searching).toBe(false);
     expect(titles(list.shown)).toEqual(["conversation 1"]);
   });
 
@@ -168,6 +174,7 @@ describe("searching", () => {
     old.resolve([conversation(7, { title: "old" })]);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(list.found).toBeNull();
+    expect(list.searching).toBe(false);
     expect(list.shown).toBe(list.items);
     expect(searched()).toEqual(["old"]);
   });
@@ -175,8 +182,10 @@ describe("searching", () => {
   test("where the server does not answer, what is here stays", async () => {
     server.calls.conversations.mockRejectedValueOnce(new Unreachable());
     list.searchFor("fri");
+    expect(list.searching).toBe(true);
     await vi.advanceTimersByTimeAsync(200);
     expect(titles(list.shown)).toEqual(["Fristen"]);
+    expect(list.searching).toBe(false);
   });
 
   test("a title is renamed, and a conversation dropped, in what was found, too", () => {
