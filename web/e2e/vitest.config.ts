@@ -7,8 +7,8 @@ export default defineConfig({
     environment: "node",
     // Each file has a server and a browser of its own; more than two at a time slow each other down.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    expect: { poll: { timeout: 20_000, interval: 25 } },
+    testTimeout: 150_000,
+    hookTimeout: 150_000,
+    expect: { poll: { timeout: 45_000, interval: 25 } },
   },
 });

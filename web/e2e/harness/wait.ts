@@ -3,7 +3,7 @@
 import type { Locator } from "playwright-core";
 
 /** Longest wait for anything, in milliseconds; long, for the machine may be busy with other things. */
-export const PATIENCE = 20_000;
+export const PATIENCE = 45_000;
 /** From one look to the next, where nothing tells of a change, in milliseconds. */
 const LOOK_AGAIN = 25;
 
