@@ -40,8 +40,10 @@ test: bootstrap lint web ## every check and every test
 	cargo test --features faults --lib --tests
 	cd web && npm run --silent --if-present e2e
 
-bench: bootstrap ## floors and the rows measured against them, into target/bench.md; ARGS=--floors-only
+bench: bootstrap web ## floors and the rows measured against them, into target/bench.md, and the page's frames; ARGS=--floors-only
 	cargo bench --bench engine -- $(ARGS)
+	cargo build --features faults
+	cd web && PALIADIN_BENCH=1 npm run --silent e2e -- speed
 
 fmt: $(PACKAGES) ## format the code
 	cargo fmt

@@ -35,7 +35,8 @@ test("an answer that comes at once is typed out, or shown whole by a button", as
   const chat = await world.open();
   const texts = await record(chat.page, ".answer");
   const turn = await chat.ask("!big 4000");
-  await chat.button(chat.words.skipTyping, turn).click();
+  // By the keyboard: for a click it would have to stand still, and it stands below what is being typed.
+  await chat.button(chat.words.skipTyping, turn).press("Enter");
   await expect.poll(async () => (await chat.answer("!big 4000")).length).toBeGreaterThan(3_900);
   const lengths = (await texts()).map((text) => text.length);
   expect(lengths[0]).toBeLessThan(3_000);

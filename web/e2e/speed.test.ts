@@ -14,6 +14,8 @@ const STEP = 800;
  * that draw by software 1 to 2 times the floor was seen. Times are whole frames, so 2 is the step after 1.
  */
 const RATIO = 3;
+/** Figures are printed always, and judged by `make bench` only: beside other work they say nothing. */
+const isJudged = process.env["PALIADIN_BENCH"] !== undefined;
 const report: string[] = [];
 
 afterAll(() => console.info(report.join("\n")));
@@ -88,7 +90,10 @@ test("1,000 turns scroll as smoothly as plain text", { timeout: 240_000 }, async
   await plain.bringToFront();
   const floor = await scrollThrough(plain, "#floor", STEP);
   report.push(told("1,000 turns, up", up), told("1,000 turns, down", down), told("plain text", floor));
-  for (const { p95 } of [up, down]) expect(p95).toBeLessThanOrEqual(RATIO * floor.p95);
+  for (const { p95 } of [up, down]) {
+    expect(p95).toBeGreaterThan(0);
+    if (isJudged) expect(p95).toBeLessThanOrEqual(RATIO * floor.p95);
+  }
 });
 
 test("a streamed answer of 5,000 lines keeps the page responsive", { timeout: 120_000 }, async () => {
@@ -102,7 +107,8 @@ test("a streamed answer of 5,000 lines keeps the page responsive", { timeout: 12
   const plain = await page.context().newPage();
   const floor = await writeThrough(plain, 5_000, frames.count);
   report.push(told("5,000 lines streamed", frames), told("the same as plain text", floor));
-  expect(frames.p95).toBeLessThanOrEqual(RATIO * floor.p95);
+  expect(frames.p95).toBeGreaterThan(0);
+  if (isJudged) expect(frames.p95).toBeLessThanOrEqual(RATIO * floor.p95);
 });
 
 test("what is loaded before the first answer is at most 100 kB of script", async () => {
