@@ -51,6 +51,15 @@ id_type! {
     /// One question and its answer.
     TurnId
 }
+impl TurnId {
+    /// Sorts before every turn that was accepted at this moment or later, and after those accepted before.
+    pub fn first_at(moment: Timestamp) -> Self {
+        let millis = u128::try_from(moment.0.max(0)).unwrap_or_default();
+        // A UUIDv7 begins with 48 bits of milliseconds since the epoch (RFC 9562, section 5.7).
+        Self(Uuid::from_u128((millis & 0xFFFF_FFFF_FFFF) << 80))
+    }
+}
+
 id_type! {
     /// One chat thread in the browser; `session_id` on the wire.
     SessionId

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 pub use rows::{AgentSession, ApiToken, Conversation, ConversationSummary, Role, Turn, User, WebSession};
 pub use write::{Accepted, AuditEntry, Finish, NewTurn, Refusal, SessionPatch, Write, Written};
 
-use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
+use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
 
 /// What a store can answer instead of data.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,6 +75,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every turn in state `queued` or `running`, oldest first: what a server that starts has to look after.
     async fn open_turns(&self) -> Result<Vec<Turn>, StoreError>;
+
+    /// Failed turns that the agent may have seen (their intent to type is committed) and that ended at this moment or
+    /// later, oldest first: an answer to them may still come.
+    async fn failed_since(&self, ended: Timestamp) -> Result<Vec<Turn>, StoreError>;
 
     /// The turns of a conversation in state `queued` or `running`, oldest first.
     async fn open_turns_of(&self, session: SessionId) -> Result<Vec<Turn>, StoreError>;

@@ -146,9 +146,30 @@ pub enum Write {
         /// `started_at`.
         at: Timestamp,
     },
+    /// A running turn goes to a later owner of its agent session: its epoch becomes `epoch`, and what the intent to type
+    /// says of pane and process stays. Answers [`Written::Turn`]: `None` where the turn is not running any more, was
+    /// taken up under a later epoch, or the agent session has one.
+    ReattachTurn {
+        /// Which turn.
+        turn_id: TurnId,
+        /// The agent session's epoch, which becomes the turn's.
+        epoch: i64,
+    },
     /// The end of an open turn and the events that tell it. Answers [`Written::Turn`]: `None` where the turn was final
     /// already or belongs to a newer epoch, and then nothing was written, no event either.
     FinishTurn(Box<Finish>),
+    /// A complete answer to a turn that has failed: it becomes `done` and `late`, and its events go behind those that are
+    /// there. The code that it had stays in `error_history` only. Answers [`Written::Turn`]: `None` where the turn is not
+    /// failed (any more), or the outcome is not `Done`; then nothing was written, no event either.
+    RecordLate(Box<Finish>),
+    /// Removes the events of turns that ended before this moment, of `limit` turns at most, oldest first. The rows stay.
+    /// Answers [`Written::Count`]: of how many turns; 0 where nothing is left to do.
+    PruneEvents {
+        /// See above.
+        ended_before: Timestamp,
+        /// See above.
+        limit: u32,
+    },
     /// Events of a turn; one that is there already is left as it is. Answers [`Written::Done`].
     AppendEvents {
         /// Which turn.

@@ -4,6 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, query};
 
+use super::error::store_error;
+use super::rows::Fields;
 use super::statement::execute;
 use crate::store::{StoreError, Written};
 use crate::turn::{Event, Timestamp, TurnId};
@@ -51,6 +53,32 @@ pub(super) async fn append(
         }
     }
     Ok(Written::Done)
+}
+
+/// The ids are UUIDv7: turns that ended before a moment were accepted before it, and theirs sort before its own.
+/// `CROSS JOIN` keeps SQLite from beginning with the turns, of which most have no events any more.
+const PRUNABLE: &str = "SELECT DISTINCT e.turn_id FROM turn_events e CROSS JOIN paliadin_turns t ON t.turn_id = e.turn_id \
+     WHERE e.turn_id < ?1 AND t.finished_at < ?2 ORDER BY e.turn_id LIMIT ?3";
+/// Statements here that have to find their rows by an index.
+#[cfg(test)]
+pub(super) const INDEXED: [&str; 2] = [PRUNABLE, PRUNE];
+
+const PRUNE: &str = "DELETE FROM turn_events WHERE turn_id = ?1";
+
+/// `Write::PruneEvents`.
+pub(super) async fn prune(
+    connection: &mut SqliteConnection,
+    ended_before: Timestamp,
+    limit: u32,
+) -> Result<Written, StoreError> {
+    let first = TurnId::first_at(ended_before).to_string();
+    let bound = query(PRUNABLE).bind(first).bind(ended_before.0).bind(limit);
+    let ended = bound.fetch_all(&mut *connection).await.map_err(store_error)?;
+    let ended: Vec<String> = ended.iter().map(|row| Fields(row).get("turn_id")).collect::<Result<_, _>>()?;
+    for turn_id in &ended {
+        execute(connection, query(PRUNE).bind(turn_id)).await?;
+    }
+    Ok(Written::Count(ended.len() as u64))
 }
 
 #[cfg(test)]

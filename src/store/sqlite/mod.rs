@@ -27,7 +27,7 @@ use crate::store::{
     AgentSession, ApiToken, Conversation, ConversationSummary, Listing, Store, StoreError, Turn, User, WebSession,
     Write, Written,
 };
-use crate::turn::{Event, EventId, SessionId, TurnId, UserId};
+use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
 use search::Searcher;
 use write::Writer;
 
@@ -87,6 +87,10 @@ impl Store for SqliteStore {
 
     async fn open_turns(&self) -> Result<Vec<Turn>, StoreError> {
         read::open_turns(&self.readers).await
+    }
+
+    async fn failed_since(&self, ended: Timestamp) -> Result<Vec<Turn>, StoreError> {
+        read::failed_since(&self.readers, ended).await
     }
 
     async fn open_turns_of(&self, session: SessionId) -> Result<Vec<Turn>, StoreError> {

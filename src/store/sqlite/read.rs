@@ -8,7 +8,7 @@ use super::error::store_error;
 use super::rows::{self, Fields};
 use super::statement::Bound;
 use crate::store::{AgentSession, ApiToken, StoreError, Turn, User, WebSession};
-use crate::turn::{Event, EventId, TurnId, UserId};
+use crate::turn::{Event, EventId, Timestamp, TurnId, UserId};
 
 const PING: &str = "SELECT 1 FROM _sqlx_migrations LIMIT 1";
 pub(super) const TURN: &str = concat!("SELECT ", turn_columns!(), " FROM paliadin_turns WHERE turn_id = ?1");
@@ -28,6 +28,11 @@ const QUEUED: &str = "SELECT turn_id FROM paliadin_turns \
      WHERE agent_session = ?1 AND state IN ('queued', 'running') AND state = 'queued' ORDER BY turn_id";
 const OPEN_TURNS: &str =
     concat!("SELECT ", turn_columns!(), " FROM paliadin_turns WHERE state IN ('queued', 'running') ORDER BY +turn_id");
+const FAILED_SINCE: &str = concat!(
+    "SELECT ",
+    turn_columns!(),
+    " FROM paliadin_turns WHERE state = 'failed' AND finished_at >= ?1 AND delivering_at IS NOT NULL ORDER BY finished_at"
+);
 const EVENTS_AFTER: &str = "SELECT epoch, seq, kind, data FROM turn_events \
      WHERE turn_id = ?1 AND (epoch, seq) > (?2, ?3) ORDER BY epoch, seq LIMIT ?4";
 const HAS_EVENT: &str = "SELECT 1 FROM turn_events WHERE turn_id = ?1 AND epoch = ?2 AND seq = ?3";
@@ -85,6 +90,10 @@ pub(super) async fn queued(pool: &SqlitePool, agent_session: &str) -> Result<Vec
 
 pub(super) async fn open_turns(pool: &SqlitePool) -> Result<Vec<Turn>, StoreError> {
     many(pool, query(OPEN_TURNS), rows::turn).await
+}
+
+pub(super) async fn failed_since(pool: &SqlitePool, ended: Timestamp) -> Result<Vec<Turn>, StoreError> {
+    many(pool, query(FAILED_SINCE).bind(ended.0), rows::turn).await
 }
 
 pub(super) async fn events_after(
@@ -155,6 +164,7 @@ mod tests {
             TURN_OF,
             NEXT_QUEUED,
             QUEUED,
+            FAILED_SINCE,
             EVENTS_AFTER,
             HAS_EVENT,
             AGENT_SESSION,
@@ -164,7 +174,11 @@ mod tests {
             TOKEN_BY_HASH,
             WEB_SESSION,
         ];
-        let searches = searches.into_iter().chain(super::super::turns::INDEXED).chain(conversations::INDEXED);
+        let searches = searches
+            .into_iter()
+            .chain(super::super::turns::INDEXED)
+            .chain(super::super::events::INDEXED)
+            .chain(conversations::INDEXED);
         let sorted = conversations::SORTED.into_iter().map(|sql| (sql, true));
         for (sql, may_sort) in searches.map(|sql| (sql, false)).chain(sorted) {
             let plan =

@@ -41,6 +41,12 @@ const CLAIM: &str = concat!(
     turn_columns!()
 );
 
+const REATTACH: &str = concat!(
+    "UPDATE paliadin_turns SET epoch = ?2, updated_at = ?3 WHERE turn_id = ?1 AND state = 'running' AND epoch <= ?2 \
+     AND ?2 >= coalesce((SELECT s.epoch FROM agent_sessions s WHERE s.name = agent_session), 0) RETURNING ",
+    turn_columns!()
+);
+
 const START: &str = "UPDATE paliadin_turns SET started_at = coalesce(started_at, ?3), updated_at = ?3 \
      WHERE turn_id = ?1 AND epoch = ?2";
 
@@ -54,9 +60,19 @@ const FINISH: &str = concat!(
     turn_columns!()
 );
 
+/// Takes the same arguments as [`FINISH`]. The code of the failure is in `error_history` already.
+const RECORD_LATE: &str = concat!(
+    "UPDATE paliadin_turns SET state = ?3, late = 1, finished_at = ?4, duration_ms = max(0, ?4 - queued_at), \
+     response = ?5, partial = ?6, error_code = ?7, \
+     error_history = CASE WHEN ?8 IS NULL THEN error_history ELSE json_insert(error_history, '$[#]', json(?8)) END, \
+     used_tools = ?9, rows_seen = ?10, chip_count = ?11, classifier_tag = ?12, response_tokens = ?13, \
+     updated_at = ?4 WHERE turn_id = ?1 AND epoch <= ?2 AND state = 'failed' RETURNING ",
+    turn_columns!()
+);
+
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 5] = [STANDING, AHEAD, CLAIM, START, FINISH];
+pub(super) const INDEXED: [&str; 7] = [STANDING, AHEAD, CLAIM, REATTACH, START, FINISH, RECORD_LATE];
 
 /// What [`STANDING`] tells.
 struct Standing {
@@ -188,6 +204,16 @@ pub(super) async fn claim(
     Ok(Written::Turn(returning(connection, bound, rows::turn).await?.map(Box::new)))
 }
 
+/// `Write::ReattachTurn`.
+pub(super) async fn reattach(
+    connection: &mut SqliteConnection,
+    turn_id: TurnId,
+    epoch: i64,
+) -> Result<Written, StoreError> {
+    let bound = query(REATTACH).bind(turn_id.to_string()).bind(epoch).bind(Timestamp::now().0);
+    Ok(Written::Turn(returning(connection, bound, rows::turn).await?.map(Box::new)))
+}
+
 /// `Write::StartTurn`. The first sign of life counts.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
@@ -201,8 +227,24 @@ pub(super) async fn start(
 
 /// `Write::FinishTurn`.
 pub(super) async fn finish(connection: &mut SqliteConnection, finish: &Finish) -> Result<Written, StoreError> {
+    end(connection, FINISH, finish).await
+}
+
+/// `Write::RecordLate`.
+pub(super) async fn record_late(connection: &mut SqliteConnection, finish: &Finish) -> Result<Written, StoreError> {
+    match &finish.outcome {
+        Outcome::Done(_) => end(connection, RECORD_LATE, finish).await,
+        Outcome::Failed { .. } | Outcome::Cancelled { .. } => Ok(Written::Turn(None)),
+    }
+}
+
+async fn end(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    finish: &Finish,
+) -> Result<Written, StoreError> {
     let at = finish.at;
-    let bound = query(FINISH).bind(finish.turn_id.to_string()).bind(finish.epoch);
+    let bound = query(statement).bind(finish.turn_id.to_string()).bind(finish.epoch);
     let bound = match &finish.outcome {
         Outcome::Done(answer) => {
             let warning = answer.warning.as_ref().map(|warning| json!({ "at": at, "warning": warning }).to_string());
