@@ -17,6 +17,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("../../../migrations/sqlite/0001_init.sql")),
     (2, "conversations", include_str!("../../../migrations/sqlite/0002_conversations.sql")),
+    (3, "late", include_str!("../../../migrations/sqlite/0003_late.sql")),
 ];
 
 /// Rows that a query may run ahead of its reader. A replay is some thousand rows, and each hand-over wakes a thread.
