@@ -146,14 +146,16 @@ pub enum Write {
         /// `started_at`.
         at: Timestamp,
     },
-    /// A running turn goes to a later owner of its agent session: its epoch becomes `epoch`, and what the intent to type
-    /// says of pane and process stays. Answers [`Written::Turn`]: `None` where the turn is not running any more, was
+    /// A running turn goes to a later owner of its agent session: its epoch becomes `epoch`, and the intent to type is
+    /// for `pane` now (the same one, unless the turn is known not to have been typed there). Answers [`Written::Turn`]: `None` where the turn is not running any more, was
     /// taken up under a later epoch, or the agent session has one.
     ReattachTurn {
         /// Which turn.
         turn_id: TurnId,
         /// The agent session's epoch, which becomes the turn's.
         epoch: i64,
+        /// See [`Turn::delivering_pane`].
+        pane: String,
     },
     /// The end of an open turn and the events that tell it. Answers [`Written::Turn`]: `None` where the turn was final
     /// already or belongs to a newer epoch, and then nothing was written, no event either.

@@ -42,7 +42,7 @@ const CLAIM: &str = concat!(
 );
 
 const REATTACH: &str = concat!(
-    "UPDATE paliadin_turns SET epoch = ?2, updated_at = ?3 WHERE turn_id = ?1 AND state = 'running' AND epoch <= ?2 \
+    "UPDATE paliadin_turns SET epoch = ?2, delivering_pane = ?4, updated_at = ?3 WHERE turn_id = ?1 AND state = 'running' AND epoch <= ?2 \
      AND ?2 >= coalesce((SELECT s.epoch FROM agent_sessions s WHERE s.name = agent_session), 0) RETURNING ",
     turn_columns!()
 );
@@ -209,8 +209,9 @@ pub(super) async fn reattach(
     connection: &mut SqliteConnection,
     turn_id: TurnId,
     epoch: i64,
+    pane: &str,
 ) -> Result<Written, StoreError> {
-    let bound = query(REATTACH).bind(turn_id.to_string()).bind(epoch).bind(Timestamp::now().0);
+    let bound = query(REATTACH).bind(turn_id.to_string()).bind(epoch).bind(Timestamp::now().0).bind(pane);
     Ok(Written::Turn(returning(connection, bound, rows::turn).await?.map(Box::new)))
 }
 

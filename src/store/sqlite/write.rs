@@ -122,7 +122,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<Writt
         Write::AcceptTurn(new) => turns::accept(connection, new).await,
         Write::ClaimTurn { turn_id, epoch, pane, at } => turns::claim(connection, *turn_id, *epoch, pane, *at).await,
         Write::StartTurn { turn_id, epoch, at } => turns::start(connection, *turn_id, *epoch, *at).await,
-        Write::ReattachTurn { turn_id, epoch } => turns::reattach(connection, *turn_id, *epoch).await,
+        Write::ReattachTurn { turn_id, epoch, pane } => turns::reattach(connection, *turn_id, *epoch, pane).await,
         Write::FinishTurn(finish) => turns::finish(connection, finish).await,
         Write::RecordLate(finish) => turns::record_late(connection, finish).await,
         Write::PruneEvents { ended_before, limit } => events::prune(connection, *ended_before, *limit).await,
