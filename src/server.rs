@@ -175,7 +175,7 @@ impl Server {
             }
             () = self.tree.ended() => {
                 serving.abort();
-                self.app.backend.shutdown().await;
+                self.app.backend.detach().await;
                 return Err(StartError::Ended);
             }
             () = shutdown => {
@@ -190,7 +190,7 @@ impl Server {
             }
         }
         self.tree.stop().await;
-        self.app.backend.shutdown().await;
+        self.app.backend.detach().await;
         self.app.store.close().await;
         tracing::info!("stopped");
         Ok(())

@@ -4,9 +4,11 @@
 //! without waiting (a FIFO would block), and then has to be a regular file of the expected owner with one link and
 //! below its size limit.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -104,6 +106,30 @@ impl Spool {
         Ok(Self { path, owner: rustix::process::geteuid().as_raw() })
     }
 
+    /// The spool `<root>/<session>`, if there is one.
+    pub fn existing(root: &Path, session: &str) -> Option<Self> {
+        let path = root.join(session);
+        let is_directory = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        is_directory.then(|| Self { path, owner: rustix::process::geteuid().as_raw() })
+    }
+
+    /// Every turn of which a file lies here, and how long ago the newest of them was written.
+    pub fn turns(&self) -> Vec<(TurnId, Duration)> {
+        let files =
+            ["in", "out"].into_iter().flat_map(|dir| std::fs::read_dir(self.path.join(dir))).flatten().flatten();
+        let mut turns: BTreeMap<TurnId, Duration> = BTreeMap::new();
+        for file in files {
+            let name = file.file_name();
+            // A file that is just being placed begins with a dot.
+            let name = name.to_str().map(|name| name.trim_start_matches('.'));
+            let Some(turn) = name.and_then(|name| name.get(..36)?.parse().ok()) else { continue };
+            let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+            let age = modified.and_then(|modified| modified.elapsed().ok()).unwrap_or_default();
+            turns.entry(turn).and_modify(|known| *known = age.min(*known)).or_insert(age);
+        }
+        turns.into_iter().collect()
+    }
+
     /// The directory of the session; the agent's `PALIADIN_SPOOL`.
     pub fn path(&self) -> &Path {
         &self.path
@@ -140,6 +166,7 @@ impl Spool {
     pub fn remove_inputs(&self, turn: TurnId) {
         let names = Input::ALL.map(|input| format!("{turn}.{}", input.suffix()));
         self.remove("in", &names);
+        self.remove("in", &names.map(|name| format!(".{name}")));
     }
 
     /// Removes what the agent wrote for this turn; called once it is recorded.

@@ -45,6 +45,16 @@ struct Dirty {
 }
 
 impl SpoolWatch {
+    /// As [`Self::subscribe`], beside those who watch this spool already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join(&self, path: &Path) -> Result<Changes, notify::Error> {
+        let watched =
+            self.inner.spools().get(path).filter(|sender| sender.receiver_count() > 0).map(|sender| sender.subscribe());
+        watched.map_or_else(|| self.subscribe(path), Ok)
+    }
+
     /// Starts watching nothing yet. Must be called within a tokio runtime.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What is asked of an agent in a pane.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -38,6 +39,32 @@ impl Agent for Incarnation {
 
     async fn reply(&self, reply: Reply) -> Result<Replied, BackendError> {
         reply::reply(self, &reply).await
+    }
+
+    async fn finished(&self, turn: TurnId) {
+        let mut changes = self.changes.clone();
+        let mut exit = self.exit_watch();
+        loop {
+            changes.mark_unchanged();
+            let read = self.signals();
+            let answer = self.spool.read_answer(turn, self.config.max_response as u64);
+            // An answer that is too long or cannot be read is one, too.
+            if read.is_err() || self.is_over(turn) || !matches!(answer, Ok(None)) {
+                return;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = gone(&mut exit) => return,
+            }
+        }
+    }
+
+    async fn quiet_for(&self) -> Option<Duration> {
+        let info = self.server.pane(&self.terminal.pane).await.ok()??;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        // tmux counts whole seconds: what it printed last may have come at the end of that second.
+        let printed = Duration::from_secs(u64::try_from(info.activity?).ok()? + 1);
+        Some(now.saturating_sub(printed))
     }
 
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {

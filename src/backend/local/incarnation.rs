@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use crate::agent::signal::{Signal, SignalLine};
+use crate::agent::signal::SignalLine;
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::Changes;
 use crate::backend::{BackendError, Exit};
@@ -56,7 +56,7 @@ struct Reports {
 }
 
 impl Incarnation {
-    /// The agent that was just started in this pane.
+    /// The agent in this pane.
     pub(super) fn new(
         config: Arc<LocalConfig>,
         server: Server,
@@ -87,12 +87,8 @@ impl Incarnation {
         let (lines, next) = self.spool.read_signals(reports.offset)?;
         reports.offset = next;
         let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
-        for line in &known {
-            if let Signal::Stopped { turn_id, .. } | Signal::Failed { turn_id, .. } | Signal::Interrupted { turn_id } =
-                &line.signal
-            {
-                reports.over = Some(*turn_id);
-            }
+        if let Some(over) = known.iter().rev().find_map(|line| line.signal.ends()) {
+            reports.over = Some(over);
         }
         Ok(known)
     }
@@ -132,7 +128,7 @@ impl Incarnation {
 }
 
 /// Field 22 of `/proc/<pid>/stat`: when the process began. Together with the number it names one process for good.
-fn process_start(pid: u32) -> String {
+pub(super) fn process_start(pid: u32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The program's name, in parentheses, may hold anything; the 20th field after it is the start.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
