@@ -124,6 +124,15 @@ pub struct Turn {
     pub max_response: usize,
     /// Queued turns per user.
     pub queue_limit: u32,
+    /// Longest time without a sign of life from the agent; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub silence_timeout: Duration,
+    /// Longest time that the agent may take; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// How long an agent that was given up may go on while others wait.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
 }
 
 /// Section `[stream]`.

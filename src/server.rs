@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::actors::Limits;
 use crate::actors::root::Tree;
+use crate::actors::{Limits, Patience};
 use crate::agent::profile::{Profile, ProfileError};
 use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
 use crate::config::Config;
@@ -101,8 +101,12 @@ impl Server {
         let backend = choose_backend(&config).await?;
         tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
         let streams = Arc::new(Streams::default());
-        let limits =
-            Limits { queue: config.turn.queue_limit, session_prefix: config.agent.session_prefix.replace('.', "_") };
+        let limits = Limits {
+            queue: config.turn.queue_limit,
+            patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
+            drain: config.turn.drain_timeout,
+            session_prefix: config.agent.session_prefix.replace('.', "_"),
+        };
         let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
         let (closing, closed) = watch::channel(false);
         let app = App {

@@ -22,4 +22,4 @@ mod turn;
 mod wiring;
 
 pub use address::Address;
-pub use wiring::{Limits, Wiring};
+pub use wiring::{Limits, Patience, Wiring};

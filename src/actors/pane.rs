@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::session::{AgentChange, SessionMsg};
-use crate::backend::{Agent, Backend, BackendError};
+use crate::backend::{Adopted, Agent, Backend, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
 /// Numbers the starts of agents in this process.
@@ -17,10 +17,17 @@ static STARTS: AtomicU64 = AtomicU64::new(0);
 /// What an `Open` is answered.
 pub type Opened = Result<Arc<dyn Agent>, BackendError>;
 
+/// What an `Adopt` is answered.
+pub type Found = Result<Adopted, BackendError>;
+
 /// A message to the pane's keeper.
 pub enum PaneMsg {
     /// The agent, started if it is not there.
     Open(oneshot::Sender<Opened>),
+    /// The very agent at this place, which an earlier owner had chosen for this turn; none is started.
+    Adopt(String, TurnId, oneshot::Sender<Found>),
+    /// What became of looking for it, by its number.
+    Adopted(u64, Found, oneshot::Sender<Found>),
     /// What became of a start, by its number.
     Started(u64, Opened),
     /// The agent's process is gone.
@@ -30,6 +37,8 @@ pub enum PaneMsg {
         /// For people.
         reason: String,
     },
+    /// The agent may go on with this turn. Answered when it is done with it, or gone.
+    Drain(TurnId, oneshot::Sender<()>),
     /// Make sure that the agent does not work on this turn any more; at worst by ending it. Answered when it is so.
     Quiesce(TurnId, oneshot::Sender<()>),
     /// End the agent. Answered when its process is gone.
@@ -57,6 +66,8 @@ pub struct PaneState {
     waiting: Vec<oneshot::Sender<Opened>>,
     /// Asked to end while it was still starting.
     closing: Vec<oneshot::Sender<Result<(), BackendError>>>,
+    /// Asked to stop its work on a turn while it was still starting.
+    quiescing: Vec<(TurnId, oneshot::Sender<()>)>,
     /// The incarnation that we ended ourselves.
     ended: Option<String>,
 }
@@ -81,11 +92,17 @@ impl Actor for PaneActor {
         self.address.gauge().handled();
         match message {
             PaneMsg::Open(reply) => self.open(state, reply),
+            PaneMsg::Adopt(place, turn, reply) => self.adopt(state, place, turn, reply),
+            PaneMsg::Adopted(number, found, reply) if state.starting == Some(number) => {
+                self.adopted(state, found, reply);
+            }
+            PaneMsg::Adopted(..) => {}
             PaneMsg::Started(number, opened) if state.starting == Some(number) => self.started(state, opened),
             // Another keeper's, which has ended meanwhile.
             PaneMsg::Started(_, Ok(agent)) => drop(tokio::spawn(async move { agent.close().await })),
             PaneMsg::Started(_, Err(_)) => {}
             PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
+            PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),
             PaneMsg::Quiesce(turn, reply) => Self::quiesce(state, turn, reply),
             PaneMsg::Close(reply) => self.close(state, reply),
         }
@@ -106,6 +123,47 @@ impl PaneActor {
             self.address.gauge().note("starting the agent");
             let (backend, name) = (self.backend.clone(), self.name.clone());
             self.address.pipe(async move { backend.open(&name).await }, move |opened| PaneMsg::Started(number, opened));
+        }
+    }
+
+    fn adopt(&self, state: &mut PaneState, place: String, turn: TurnId, reply: oneshot::Sender<Found>) {
+        let is_kept = |agent: &&Arc<dyn Agent>| agent.place() == place && agent.exit().borrow().is_none();
+        if let Some(agent) = state.agent.as_ref().filter(is_kept) {
+            let _ = reply.send(Ok(Adopted::Here(agent.clone())));
+            return;
+        }
+        let number = STARTS.fetch_add(1, Ordering::Relaxed);
+        state.starting = Some(number);
+        self.address.gauge().note("looking for the agent that was left");
+        let (backend, name) = (self.backend.clone(), self.name.clone());
+        let look = async move { backend.adopt(&name, &place, turn).await };
+        self.address.pipe(look, move |found| PaneMsg::Adopted(number, found, reply));
+    }
+
+    fn adopted(&self, state: &mut PaneState, found: Found, reply: oneshot::Sender<Found>) {
+        state.starting = None;
+        match &found {
+            Ok(Adopted::Here(agent)) => self.keep(state, agent.clone()),
+            Ok(Adopted::Gone(fate)) => {
+                tracing::info!(session = %self.name, fate = fate.as_str(), "the agent that was left is gone");
+                self.address.gauge().note("no agent yet");
+            }
+            Err(error) => {
+                tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "agent not found");
+                self.address.gauge().note(format!("no agent: {}", error.code));
+            }
+        }
+        let _ = reply.send(found);
+        self.settle(state);
+    }
+
+    /// Does what was asked while an agent was being started.
+    fn settle(&self, state: &mut PaneState) {
+        for (turn, reply) in std::mem::take(&mut state.quiescing) {
+            Self::quiesce(state, turn, reply);
+        }
+        for reply in std::mem::take(&mut state.closing) {
+            self.close(state, reply);
         }
     }
 
@@ -137,6 +195,7 @@ impl PaneActor {
         for reply in state.waiting.drain(..) {
             let _ = reply.send(opened.clone());
         }
+        self.settle(state);
     }
 
     fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>) {
@@ -165,7 +224,23 @@ impl PaneActor {
         }
     }
 
+    fn drain(state: &PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+        let agent = state.agent.clone();
+        tokio::spawn(async move {
+            if let Some(agent) = agent {
+                agent.finished(turn).await;
+                // What it wrote is looked through by whoever waits for a late answer.
+                agent.forget(turn, false);
+            }
+            let _ = reply.send(());
+        });
+    }
+
     fn quiesce(state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+        if state.starting.is_some() {
+            state.quiescing.push((turn, reply));
+            return;
+        }
         let agent = state.agent.clone();
         tokio::spawn(async move {
             if let Some(agent) = agent {

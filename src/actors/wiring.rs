@@ -1,9 +1,11 @@
 //! What every actor of an agent session is given: handles that stay the same for the life of the process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::observe::Registry;
 use super::recorder::Recorder;
+pub use super::turn::Patience;
 use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
@@ -13,6 +15,10 @@ use crate::streams::Streams;
 pub struct Limits {
     /// Queued turns per user.
     pub queue: u32,
+    /// How long a turn may take, and go without a sign of life.
+    pub patience: Patience,
+    /// How long an agent that was given up may go on with its turn while others wait.
+    pub drain: Duration,
     /// First part of agent session names.
     pub session_prefix: String,
 }

@@ -133,6 +133,18 @@ pub enum Fate {
     Unknown,
 }
 
+impl Fate {
+    /// A word for logs; no turn text.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::NotTyped => "not typed",
+            Self::Died(_) => "died",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Where agent sessions live.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {

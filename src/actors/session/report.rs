@@ -62,7 +62,7 @@ fn doing(state: &SessionState) -> &'static str {
         "resetting"
     } else if state.current.is_some() {
         "running"
-    } else if state.draining {
+    } else if state.draining.is_some() {
         "draining"
     } else {
         "idle"
