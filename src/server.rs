@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience};
@@ -26,7 +27,9 @@ use crate::turn::{ErrorCode, Timestamp, UserId};
 /// The name of the command line's own token.
 const CLI_TOKEN: &str = "command line of this host";
 /// How long connections may take to end after the streams were closed.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a stop may take in all. What is not recorded by then is found again at the next start.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// Why the server cannot start. One line, for people.
 #[derive(Debug, thiserror::Error)]
@@ -172,10 +175,12 @@ impl Server {
             let _ = stopped.await;
         });
         let mut serving = tokio::spawn(serving.into_future());
+        let by;
         tokio::select! {
             ended = &mut serving => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 ended.map_err(StartError::io("serving"))?;
+                by = Instant::now() + STOP_TIMEOUT;
             }
             () = self.tree.ended() => {
                 serving.abort();
@@ -183,7 +188,8 @@ impl Server {
                 return Err(StartError::Ended);
             }
             () = shutdown => {
-                tracing::info!("stopping");
+                tracing::info!("stopping; agents go on with their turns");
+                by = Instant::now() + STOP_TIMEOUT;
                 // Streams end, so that clients come again; then the connections do.
                 self.closing.send_replace(true);
                 let _ = stop.send(());
@@ -193,10 +199,15 @@ impl Server {
                 }
             }
         }
-        self.tree.stop().await;
-        self.app.backend.detach().await;
-        self.app.store.close().await;
-        tracing::info!("stopped");
+        let stop = async {
+            self.tree.stop().await;
+            self.app.backend.detach().await;
+            self.app.store.close().await;
+        };
+        match tokio::time::timeout_at(by, stop).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped before everything was recorded; the next start sees to it"),
+        }
         Ok(())
     }
 }

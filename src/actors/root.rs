@@ -15,8 +15,8 @@ use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
 
-/// How long the tree may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the recorder may take with what it has, and then the tree to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The running tree, as the rest of the product sees it.
 #[derive(Clone)]

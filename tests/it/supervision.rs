@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::processes::Process;
+use crate::harness::sse::kinds;
 use crate::harness::{Client, TestApp, Tested};
 
 /// How long an answer about a session may take on a busy machine; a turn that it waited for would run for ever.
@@ -163,9 +164,10 @@ async fn restarts(admin: &Client, kind: &str) -> Tested<Value> {
 async fn a_session_whose_actor_panics_comes_back_under_the_next_epoch() -> Tested {
     let app = TestApp::start().await?;
     let (admin, user, other) = (app.owner()?, app.user("ann@example.org")?, app.user("bob@example.org")?);
-    let running = user.ask("!hang").await?;
+    let running = user.ask("!lines 50 30").await?;
     let waiting = user.ask("!echo waited").await?;
-    user.stream(&running, None).await?.until("meta").await?;
+    let mut stream = user.stream(&running, None).await?;
+    stream.until("content").await?;
     let beside = other.ask("!lines 20 50").await?;
     other.stream(&beside, None).await?.until("content").await?;
 
@@ -174,7 +176,11 @@ async fn a_session_whose_actor_panics_comes_back_under_the_next_epoch() -> Teste
     let _ = user.status().await;
     assert!(!app.is_armed("session.handle"));
     let row = user.ended(&running).await?;
-    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("uncertain")), "{row}");
+    assert_eq!((&row["state"], &row["error_code"]), (&json!("done"), &Value::Null), "{row}");
+    assert_eq!(row["response"].as_str().map(|text| text.lines().count()), Some(50), "{row}");
+    // Whoever follows the turn does not notice.
+    let events = stream.rest().await?;
+    assert!(!kinds(&events).contains(&"resync"), "{events:?}");
     assert_eq!(user.ended(&waiting).await?["response"], "waited");
     assert_eq!(user.status().await?["agent_session"]["epoch"], 2);
     assert_eq!(restarts(&admin, "sessions").await?, 0);

@@ -3,6 +3,7 @@
 mod cancel;
 mod deleted;
 mod endings;
+mod limits;
 mod queue;
 mod reply;
 mod restart;

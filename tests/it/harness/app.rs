@@ -23,8 +23,8 @@ use super::{Tested, eventually};
 /// Lines of the server's log that are shown where a test fails.
 const LOG_SHOWN: usize = 60;
 
-/// How long tmux's client, and the program of its keeper session, may take to follow the server.
-const CLIENT_GRACE: Duration = Duration::from_secs(2);
+/// How long what runs in tmux, and its helpers, may take to follow it.
+const TMUX_GRACE: Duration = Duration::from_secs(5);
 
 /// A product.
 pub struct TestApp {
@@ -262,12 +262,10 @@ impl TestApp {
     fn close(&mut self) -> Tested {
         let stopped = if self.server.is_some() { self.stop(Signal::TERM) } else { Ok(()) };
         let mut left: Vec<String> = stopped.err().map(|error| error.to_string()).into_iter().collect();
-        if processes::tmux_answers(&self.tmux_socket()) {
-            left.push("a tmux server".to_owned());
-        }
+        // The agents outlive their server: they go with tmux, or they are left behind.
+        processes::end_tmux(&self.tmux_socket())?;
         for process in self.processes()? {
-            // These go when they hear that their server is gone; that may be a moment after the server.
-            if (process.is_tmux_client() || process.is_keeper()) && process.ends_within(CLIENT_GRACE)? {
+            if process.ends_within(TMUX_GRACE)? {
                 continue;
             }
             left.push(format!("process {} {:?}", process.pid, process.arguments));

@@ -41,11 +41,6 @@ impl Process {
         self.arguments.first().is_some_and(|program| program.starts_with("tmux"))
     }
 
-    /// The program that keeps a tmux server without agents alive.
-    pub fn is_keeper(&self) -> bool {
-        self.arguments == ["tail", "-f", "/dev/null"]
-    }
-
     fn has(&self, argument: &str) -> bool {
         self.arguments.iter().any(|known| known == argument)
     }
@@ -96,9 +91,11 @@ fn is_gone(process: &OwnedFd, patience: Duration) -> Tested<bool> {
     Ok(retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)))? > 0)
 }
 
-/// Whether a tmux server answers on this socket.
-pub fn tmux_answers(socket: &Path) -> bool {
+/// Ends the tmux server on this socket, if there is one, and every program in it.
+pub fn end_tmux(socket: &Path) -> Tested {
     let mut tmux = Command::new("tmux");
-    tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("list-sessions").env_remove("TMUX");
-    tmux.output().is_ok_and(|output| output.status.success())
+    tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("kill-server").env_remove("TMUX");
+    // Whatever it says: who is left is seen by its processes.
+    tmux.output()?;
+    Ok(())
 }
