@@ -159,7 +159,10 @@ impl Actor for TurnActor {
                 }
                 Input::Agent(event)
             }
-            TurnMsg::Watch => return Ok(self.watch(run)),
+            TurnMsg::Watch => {
+                self.watch(run);
+                return Ok(());
+            }
             TurnMsg::Quiet(quiet) => match self.quiet(run, quiet) {
                 Some(input) => input,
                 None => return Ok(()),
@@ -227,7 +230,9 @@ impl TurnActor {
                 let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
                 // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
                 let work = async move {
+                    faults::halt("answer.before_commit").await;
                     let ending = closing::record(wiring.clone(), finish).await;
+                    faults::halt("answer.after_commit").await;
                     faults::point("turn.committed");
                     // An end that cannot be recorded is logged, and not shown.
                     closing::tell(&wiring.streams, turn_id, ending.unwrap_or_default());

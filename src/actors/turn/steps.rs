@@ -44,6 +44,7 @@ impl TurnActor {
             _ => Write::ClaimTurn { turn_id, epoch, pane, at: Timestamp::now() },
         };
         let claim = async move {
+            faults::halt("intent.before").await;
             match wiring.recorder.write_until_durable(write).await {
                 Ok(Written::Turn(Some(turn))) => Some(turn),
                 // Refused because it was made already, by a try whose reply was lost? There is one runner per epoch.

@@ -31,7 +31,10 @@ type Reports = mpsc::Sender<AgentEvent>;
 pub async fn run(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), Deaf> {
     let mut reader = Reader::new(job.turn_id, agent.config.max_response);
     let ending = match deliver(agent, job, reports).await {
-        Ok(()) => follow(agent, job, &mut reader, reports).await?,
+        Ok(()) => {
+            faults::halt("paste.after").await;
+            follow(agent, job, &mut reader, reports).await?
+        }
         Err(error) => error.into(),
     };
     report(reports, ending).await
@@ -68,6 +71,7 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
     if flags.message {
         write(Input::Message, message.as_bytes())?;
     }
+    faults::halt("intent.after").await;
     let text = envelope::envelope(job.turn_id, flags, &message);
     let fence = job.turn_id.to_string();
     let newline = match agent.config.profile.newline {

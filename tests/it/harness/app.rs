@@ -239,6 +239,17 @@ impl TestApp {
         Ok(fs::write(self.root().join("faults").join(point), "panic")?)
     }
 
+    /// Arms a fault point at which whoever comes to it shall stay.
+    pub fn arm_halt(&self, point: &str) -> Tested {
+        Ok(fs::write(self.root().join("faults").join(point), "stop")?)
+    }
+
+    /// Waits until someone has come to such a point.
+    pub async fn halted(&self, point: &str) -> Tested {
+        let reached = self.root().join("faults").join(format!("{point}.reached"));
+        eventually(point, async || Ok(fs::remove_file(&reached).ok())).await
+    }
+
     /// Whether a fault point is still armed.
     pub fn is_armed(&self, point: &str) -> bool {
         self.root().join("faults").join(point).exists()
