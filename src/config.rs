@@ -109,6 +109,8 @@ pub struct Agent {
     /// Deadline for the confirmation of an interrupt.
     #[serde(with = "humantime_serde")]
     pub interrupt_timeout: Duration,
+    /// Agents that may live at once; zero for any number.
+    pub max_live: usize,
     /// The demo agent's record of what it received; empty for none.
     pub typed_log: PathBuf,
 }

@@ -106,6 +106,7 @@ impl Server {
         let streams = Arc::new(Streams::default());
         let limits = Limits {
             queue: config.turn.queue_limit,
+            live_agents: config.agent.max_live,
             patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
             drain: config.turn.drain_timeout,
             session_prefix: config.agent.session_prefix.replace('.', "_"),

@@ -15,6 +15,7 @@ pub mod observe;
 mod pane;
 pub mod recorder;
 pub mod root;
+mod seats;
 mod session;
 pub mod sessions;
 pub mod supervise;

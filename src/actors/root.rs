@@ -8,6 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use super::address::Address;
 use super::observe::Registry;
 use super::recorder::{Recorder, RecorderActor, RecorderMsg};
+use super::seats::Seats;
 use super::sessions::{SessionsActor, SessionsMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
 use super::wiring::{Limits, Wiring};
@@ -47,8 +48,17 @@ impl Tree {
         let recorder = Recorder::new(recorder_address.clone());
         let sessions = Address::new(registry.enter("root/sessions", "sessions"));
         let node: Arc<str> = format!("pid-{}", std::process::id()).into();
-        let wiring =
-            Wiring { store, recorder: recorder.clone(), backend, streams, registry: registry.clone(), limits, node };
+        let seats = Seats::new(limits.live_agents);
+        let wiring = Wiring {
+            store,
+            recorder: recorder.clone(),
+            backend,
+            streams,
+            registry: registry.clone(),
+            seats,
+            limits,
+            node,
+        };
         let actor = RootActor { wiring, address: root_address, recorder: recorder_address, sessions: sessions.clone() };
         let (root, _) = Actor::spawn(None, actor, ()).await?;
         Ok(Self { sessions, recorder, registry, root })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::observe::Registry;
 use super::recorder::Recorder;
+use super::seats::Seats;
 pub use super::turn::Patience;
 use crate::backend::Backend;
 use crate::store::SharedStore;
@@ -15,6 +16,8 @@ use crate::streams::Streams;
 pub struct Limits {
     /// Queued turns per user.
     pub queue: u32,
+    /// Live agents at once; zero for any number.
+    pub live_agents: usize,
     /// How long a turn may take, and go without a sign of life.
     pub patience: Patience,
     /// How long an agent that was given up may go on with its turn while others wait.
@@ -36,6 +39,8 @@ pub struct Wiring {
     pub streams: Arc<Streams>,
     /// Who runs.
     pub registry: Arc<Registry>,
+    /// The places for live agents.
+    pub seats: Arc<Seats>,
     /// Limits.
     pub limits: Limits,
     /// This process, as an owner of agent sessions.

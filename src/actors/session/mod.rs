@@ -67,6 +67,8 @@ pub enum SessionMsg {
     Reply(TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
+    /// Give up the agent's place among the live ones, if it idles: someone waits.
+    GiveSeat,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -232,6 +234,7 @@ impl Actor for SessionActor {
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
+            SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {
                 state.ending = false;

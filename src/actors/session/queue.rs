@@ -8,6 +8,7 @@ use super::intake::queued_data;
 use super::{Child, Current, Left, SessionActor, SessionMsg, SessionState};
 use crate::actors::address::Address;
 use crate::actors::closing::{self, Cause};
+use crate::actors::pane::PaneMsg;
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::{Leaves, TurnActor, TurnMsg};
 use crate::store::{SessionPatch, StoreError, Turn, Write};
@@ -164,6 +165,8 @@ impl SessionActor {
             return;
         }
         state.current = None;
+        // It may have ended while it waited for its agent.
+        let _ = state.pane.send(PaneMsg::Unwanted);
         let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
         if leaves != Leaves::Idle {

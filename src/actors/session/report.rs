@@ -53,6 +53,7 @@ impl SessionActor {
     }
 
     pub(super) fn note(&self, state: &SessionState) {
+        self.wiring.seats.set_idle(&self.row.name, Self::is_idle(state));
         self.address.gauge().note(format!("{}, {} waiting", doing(state), state.queued.len()));
     }
 }
