@@ -64,7 +64,9 @@ impl Seats {
         let mut inner = self.inner();
         inner.waiting.retain(|waiter| !waiter.seat.is_closed());
         let is_free = self.limit.is_none_or(|limit| inner.held.len() < limit);
-        if is_free && inner.waiting.is_empty() {
+        // Where an earlier owner left the agent, its seat goes to whoever takes the agent over.
+        let is_left = inner.held.get(name).is_some_and(|holder| !holder.is_asked);
+        if is_left || (is_free && inner.waiting.is_empty()) {
             return Ok(self.give(&mut inner, name.to_owned(), ask));
         }
         let (seat, receiver) = oneshot::channel();

@@ -2,7 +2,7 @@
 
 mod left;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -97,9 +97,13 @@ impl Actor for SessionsActor {
             async move { (key.clone(), left::take_with(wiring, key, open).await) }
         });
         let mut taken = stream::iter(taking).buffer_unordered(TAKEN_AT_ONCE);
+        let mut names = HashSet::new();
         while let Some((key, taken)) = taken.next().await {
-            self.start_session(&myself, &mut directory, key, taken?).await?;
+            let taken = taken?;
+            names.insert(taken.0.name.clone());
+            self.start_session(&myself, &mut directory, key, taken).await?;
         }
+        left::seat_idle(&self.wiring, |name| names.contains(name)).await;
         Ok(directory)
     }
 

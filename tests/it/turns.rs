@@ -7,6 +7,7 @@ mod limits;
 mod queue;
 mod reply;
 mod restart;
+mod seats;
 
 use std::time::Duration;
 

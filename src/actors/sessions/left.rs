@@ -1,6 +1,9 @@
 //! What a session leaves behind, and who comes after it: its row is taken, and its turns are ended or kept for the next.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::{Cancelled, Key, Report};
 use crate::actors::closing::{self, Cause};
@@ -58,6 +61,33 @@ pub(super) async fn take_with(wiring: Wiring, (user_id, persona): Key, open: Vec
         }
     }
     Ok((row, left))
+}
+
+/// Gives seats to the agents that an earlier process left without a turn. Nobody looks after them until their users come
+/// again; when others need a place, they are ended.
+pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) {
+    let sessions = match wiring.backend.sessions().await {
+        Ok(sessions) => sessions,
+        Err(error) => return tracing::warn!(%error, "agents that were left are not counted"),
+    };
+    for name in sessions.into_iter().filter(|name| !is_taken(name)) {
+        let (asked, wanted) = oneshot::channel();
+        let asked = Mutex::new(Some(asked));
+        let ask = move || drop(asked.lock().unwrap_or_else(PoisonError::into_inner).take().map(|asked| asked.send(())));
+        let seat = wiring.seats.keep(&name, Box::new(ask));
+        wiring.seats.set_idle(&name, true);
+        let backend = wiring.backend.clone();
+        tokio::spawn(async move {
+            // An error: its user came, and it has another owner.
+            if wanted.await.is_ok() {
+                tracing::info!(session = name, "ending an agent that was left, since others wait for its place");
+                if let Err(error) = backend.end(&name).await {
+                    tracing::warn!(session = name, %error, "an agent that was left cannot be ended");
+                }
+            }
+            drop(seat);
+        });
+    }
 }
 
 /// Ends the turns of a session that failed too often: nobody will run them.
