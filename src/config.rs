@@ -28,6 +28,8 @@ pub struct Config {
     pub agent: Agent,
     /// Limits of a turn.
     pub turn: Turn,
+    /// What is cleared up, and when.
+    pub janitor: Janitor,
     /// Event streams.
     pub stream: Stream,
     /// Who may come in.
@@ -135,6 +137,23 @@ pub struct Turn {
     /// How long an agent that was given up may go on while others wait.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    /// How long a late answer is awaited, whatever its agent does.
+    #[serde(with = "humantime_serde")]
+    pub recovery_window: Duration,
+}
+
+/// Section `[janitor]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Janitor {
+    /// From one sweep to the next.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Age at which files of an unknown turn are removed.
+    #[serde(with = "humantime_serde")]
+    pub orphan_age: Duration,
+    /// How long events are kept after their turn ended; zero for ever.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
 }
 
 /// Section `[stream]`.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::actors::root::Tree;
-use crate::actors::{Limits, Patience};
+use crate::actors::{Limits, Patience, Upkeep};
 use crate::agent::profile::{Profile, ProfileError};
 use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
 use crate::config::Config;
@@ -109,6 +109,12 @@ impl Server {
             live_agents: config.agent.max_live,
             patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
             drain: config.turn.drain_timeout,
+            upkeep: Upkeep {
+                interval: config.janitor.interval,
+                recovery_window: config.turn.recovery_window,
+                orphan_age: config.janitor.orphan_age,
+                retention: config.janitor.retention,
+            },
             session_prefix: config.agent.session_prefix.replace('.', "_"),
         };
         let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
@@ -119,6 +125,7 @@ impl Server {
             store,
             recorder: tree.recorder.clone(),
             sessions: tree.sessions.clone(),
+            janitor: tree.janitor.clone(),
             streams,
             registry: tree.registry.clone(),
             backend,

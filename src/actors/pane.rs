@@ -126,7 +126,7 @@ impl Actor for PaneActor {
             PaneMsg::Started(_, Err(_)) => {}
             PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
             PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),
-            PaneMsg::Quiesce(turn, reply) => Self::quiesce(state, turn, reply),
+            PaneMsg::Quiesce(turn, reply) => self.quiesce(state, turn, reply),
             PaneMsg::Close(why, reply) => self.close(state, why, reply),
         }
         Ok(())
@@ -223,7 +223,7 @@ impl PaneActor {
     /// Does what was asked while an agent was being started.
     fn settle(&self, state: &mut PaneState) {
         for (turn, reply) in std::mem::take(&mut state.quiescing) {
-            Self::quiesce(state, turn, reply);
+            self.quiesce(state, turn, reply);
         }
         for (why, reply) in std::mem::take(&mut state.closing) {
             self.close(state, why, reply);
@@ -301,12 +301,12 @@ impl PaneActor {
         });
     }
 
-    fn quiesce(state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+    fn quiesce(&self, state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
         if state.starting.is_some() {
             state.quiescing.push((turn, reply));
             return;
         }
-        let agent = state.agent.clone();
+        let (agent, backend, name) = (state.agent.clone(), self.backend.clone(), self.name.clone());
         tokio::spawn(async move {
             if let Some(agent) = agent {
                 let mut quiet = true;
@@ -319,7 +319,9 @@ impl PaneActor {
                         tracing::error!(%turn, %error, "the agent cannot be ended");
                     }
                 }
-                agent.forget(turn, quiet);
+                // An answer that came just before is looked at by whoever waits for a late one.
+                let is_answered = matches!(backend.answer(&name, turn).await, Ok(Some(_)));
+                agent.forget(turn, quiet && !is_answered);
             }
             let _ = reply.send(());
         });

@@ -43,6 +43,10 @@ pub enum SessionsMsg {
     Reply(Key, TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// What does this user's session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
+    /// Which sessions are looked after, or are about to be? One that failed too often is not.
+    Kept(oneshot::Sender<HashSet<Key>>),
+    /// This user has turns that nobody looks after.
+    Wake(Key),
     /// The backoff of a session is over; again for one incarnation of the directory only.
     Restart(Key, Uuid),
     /// What a session that failed too often has left is ended.
@@ -146,6 +150,8 @@ impl Actor for SessionsActor {
                 _ => drop(reply.send(Err(NoReply::NothingAsked.into()))),
             },
             SessionsMsg::Report(key, reply) => self.report(directory, key, reply),
+            SessionsMsg::Kept(reply) => drop(reply.send(directory.kept())),
+            SessionsMsg::Wake(key) => self.wake(directory, key),
             SessionsMsg::Restart(key, incarnation) if directory.awaits(&key, incarnation) => self.open(directory, key),
             SessionsMsg::Restart(..) => {}
             SessionsMsg::GivenUp(key) => self.given_up(directory, key),
@@ -177,6 +183,11 @@ impl Actor for SessionsActor {
 }
 
 impl Directory {
+    fn kept(&self) -> HashSet<Key> {
+        let kept = self.entries.iter().filter(|(_, entry)| !matches!(entry, Entry::Failed));
+        kept.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Whether word of this session is still wanted: by this incarnation, and while the session is being opened.
     fn awaits(&self, key: &Key, incarnation: Uuid) -> bool {
         incarnation == self.incarnation && matches!(self.entries.get(key), Some(Entry::Opening(_)))
@@ -184,6 +195,18 @@ impl Directory {
 }
 
 impl SessionsActor {
+    /// Opens a session that is not there; of one that failed too often, ends what is left.
+    fn wake(&self, directory: &mut Directory, key: Key) {
+        match directory.entries.get(&key) {
+            None => {
+                directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
+                self.open(directory, key);
+            }
+            Some(Entry::Failed) => self.give_up(directory, key),
+            Some(_) => {}
+        }
+    }
+
     fn forward(&self, directory: &mut Directory, key: Key, message: SessionMsg) {
         match directory.entries.get_mut(&key) {
             // A message to a session that just ended is lost with its mailbox: the asker's reply channel says so.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Address;
+use super::janitor::JanitorMsg;
+pub use super::janitor::Upkeep;
 use super::observe::Registry;
 use super::recorder::Recorder;
 use super::seats::Seats;
@@ -22,6 +25,8 @@ pub struct Limits {
     pub patience: Patience,
     /// How long an agent that was given up may go on with its turn while others wait.
     pub drain: Duration,
+    /// What is kept for how long, and how often that is looked at.
+    pub upkeep: Upkeep,
     /// First part of agent session names.
     pub session_prefix: String,
 }
@@ -33,6 +38,8 @@ pub struct Wiring {
     pub store: SharedStore,
     /// For writes.
     pub recorder: Recorder,
+    /// Told of turns that failed.
+    pub janitor: Address<JanitorMsg>,
     /// Where agents live.
     pub backend: Arc<dyn Backend>,
     /// The event logs.

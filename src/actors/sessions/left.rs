@@ -73,7 +73,11 @@ pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) 
     for name in sessions.into_iter().filter(|name| !is_taken(name)) {
         let (asked, wanted) = oneshot::channel();
         let asked = Mutex::new(Some(asked));
-        let ask = move || drop(asked.lock().unwrap_or_else(PoisonError::into_inner).take().map(|asked| asked.send(())));
+        let ask = move || {
+            if let Some(asked) = asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = asked.send(());
+            }
+        };
         let seat = wiring.seats.keep(&name, Box::new(ask));
         wiring.seats.set_idle(&name, true);
         let backend = wiring.backend.clone();

@@ -27,7 +27,7 @@ use crate::backend::{Adopted, Agent, AgentEvent, BackendError};
 use crate::faults;
 use crate::store::Turn;
 use crate::streams::TurnLog;
-use crate::turn::{ErrorCode, EventId, EventKind, TurnState};
+use crate::turn::{ErrorCode, EventId, EventKind, Outcome, TurnState};
 
 /// A message to a turn.
 pub enum TurnMsg {
@@ -84,6 +84,8 @@ pub struct TurnRun {
     vigil: Option<Vigil>,
     /// Waits for the moment at which the vigil has to be looked at.
     timer: Option<(Instant, JoinHandle<()>)>,
+    /// It ends without an answer, and not by its user.
+    has_failed: bool,
     /// In whose name the turn was cancelled.
     cancelled_by: Option<String>,
     /// The last `attention` event; whether it is still open, the machine knows.
@@ -116,7 +118,7 @@ impl Actor for TurnActor {
         };
         let asks = watch::Sender::new(None);
         let (agent, pump, vigil, timer, cancelled_by) = (None, None, None, None, None);
-        Ok(TurnRun { machine, turn, agent, pump, vigil, timer, cancelled_by, attention, asks })
+        Ok(TurnRun { machine, turn, agent, pump, vigil, timer, has_failed: false, cancelled_by, attention, asks })
     }
 
     async fn post_start(&self, _myself: ActorRef<TurnMsg>, run: &mut TurnRun) -> Result<(), ActorProcessingErr> {
@@ -228,6 +230,7 @@ impl TurnActor {
                 let by = run.cancelled_by.as_deref();
                 let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log, by);
                 let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
+                run.has_failed = matches!(finish.outcome, Outcome::Failed { .. });
                 // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
                 let work = async move {
                     faults::halt("answer.before_commit").await;
@@ -245,7 +248,9 @@ impl TurnActor {
                     match run.machine.leaves() {
                         Leaves::GivenUp => {}
                         leaves => {
-                            let settled = leaves == Leaves::Idle || agent.exit().borrow().is_some();
+                            let is_quiet = leaves == Leaves::Idle || agent.exit().borrow().is_some();
+                            // A late answer to a turn that failed is for the janitor.
+                            let settled = is_quiet && !run.has_failed;
                             agent.forget(run.turn.turn_id, settled);
                         }
                     }

@@ -191,7 +191,7 @@ impl Backend for LocalBackend {
     }
 
     async fn sessions(&self) -> Result<Vec<String>, BackendError> {
-        Ok(self.panes().await?.into_iter().map(|pane| pane.session_name).collect())
+        Ok(self.panes().await?.into_iter().filter(|pane| !pane.dead).map(|pane| pane.session_name).collect())
     }
 
     async fn end(&self, session: &str) -> Result<(), BackendError> {
