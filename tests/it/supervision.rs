@@ -18,8 +18,8 @@ async fn standing(admin: &Client) -> Tested<Vec<(Value, Value, Value)>> {
     Ok(actors.iter().map(|actor| (actor["path"].clone(), actor["since"].clone(), actor["restarts"].clone())).collect())
 }
 
-/// A panic at this point: what the turn's final event and row say. The rest must stand as before.
-async fn after_panic_at(point: &str) -> Tested<(Value, Value)> {
+/// A panic at this point, in a turn with this question: what its final event and row say. The rest must stand as before.
+async fn after_panic_at(point: &str, question: &str) -> Tested<(Value, Value)> {
     let app = TestApp::start().await?;
     let (admin, user, other) = (app.owner()?, app.user("ann@example.org")?, app.user("bob@example.org")?);
     assert_eq!(user.response("!count").await?, "1");
@@ -30,7 +30,7 @@ async fn after_panic_at(point: &str) -> Tested<(Value, Value)> {
     other.stream(&beside, None).await?.until("content").await?;
 
     app.arm(point)?;
-    let turn = user.ask("!lines 3 10").await?;
+    let turn = user.ask(question).await?;
     let next = user.ask("!echo next").await?;
     let events = user.collect(&turn).await?;
     assert!(!app.is_armed(point), "{point} was not passed");
@@ -48,7 +48,7 @@ async fn after_panic_at(point: &str) -> Tested<(Value, Value)> {
 }
 
 async fn fails_upstream(point: &str) -> Tested {
-    let (ending, row) = after_panic_at(point).await?;
+    let (ending, row) = after_panic_at(point, "!lines 500 20").await?;
     assert_eq!((&ending["code"], &ending["retryable"]), (&json!("upstream_error"), &json!(true)), "{point}: {ending}");
     let ended = (&row["state"], &row["error_code"], &row["late"]);
     let failed = ended == (&json!("failed"), &json!("upstream_error"), &json!(false));
@@ -78,7 +78,7 @@ async fn a_panic_while_the_agent_answers_fails_that_turn_only() -> Tested {
 
 #[tokio::test]
 async fn a_panic_after_the_end_was_committed_changes_nothing() -> Tested {
-    let (ending, row) = after_panic_at("turn.committed").await?;
+    let (ending, row) = after_panic_at("turn.committed", "!lines 3 10").await?;
     assert_eq!((&row["state"], &row["response"]), (&json!("done"), &json!("line 1\nline 2\nline 3\n")), "{row}");
     assert_eq!(ending["turn_id"], row["turn_id"], "who follows is told of the end: {ending}");
     Ok(())

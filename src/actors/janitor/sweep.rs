@@ -108,9 +108,6 @@ impl Sweep {
         let found = tokio::task::spawn_blocking(move || backend.turns_with_files()).await.unwrap_or_default();
         let seen: HashSet<_> = self.swept.attended.iter().map(Attended::turn_id).collect();
         for (session, turn_id, age) in found {
-            if seen.contains(&turn_id) {
-                continue;
-            }
             let row = self.wiring.store.turn(turn_id).await?;
             match decide::files(row.as_ref(), &session, age, self.wiring.limits.upkeep.orphan_age) {
                 Files::Leave => {}
@@ -118,7 +115,8 @@ impl Sweep {
                     self.wiring.backend.forget(&session, turn_id);
                     self.forgotten += 1;
                 }
-                Files::Look(turn) => self.attend(turn).await?,
+                Files::Look(turn) if !seen.contains(&turn_id) => self.attend(turn).await?,
+                Files::Look(_) => {}
             }
         }
         Ok(())
