@@ -1,7 +1,15 @@
 //! What is broken on purpose, for real, around a server that runs as a process of its own: and then the state of each
 //! row, what a client saw that kept its cursor all the while, and how often each message was typed.
 
+mod answers;
+mod disk;
+mod ends;
 mod halts;
+mod intake;
+mod locked;
+mod panes;
+mod readers;
+mod stop;
 
 use std::time::Duration;
 
