@@ -5,6 +5,7 @@ mod ask;
 mod config;
 mod conversations;
 mod demo;
+mod faults;
 mod fence;
 mod harness;
 mod heavy;

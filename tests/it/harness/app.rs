@@ -33,6 +33,10 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
     replies: Mutex<Vec<String>>,
+    /// Words before every command of the program.
+    wrapped: Vec<String>,
+    /// Where the state directory is to be seen from here, if not at its own path.
+    seen: Option<PathBuf>,
 }
 
 impl TestApp {
@@ -64,12 +68,19 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { root, place, settings, server: None, replies: Mutex::default() })
+        Ok(Self { root, place, settings, server: None, replies: Mutex::default(), wrapped: Vec::new(), seen: None })
     }
 
     /// Sets a further variable for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// From now on the program is run by way of these words. Where they take it to a place of its own, its state is to be
+    /// seen at `seen` from here.
+    pub fn wrap(&mut self, words: Vec<String>, seen: Option<PathBuf>) {
+        self.wrapped = words;
+        self.seen = seen;
     }
 
     /// Starts the server, and waits until it has said where it is.
@@ -106,13 +117,15 @@ impl TestApp {
 
     /// The program, with nothing in its environment but what a test sets.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paliadin"));
+        let mut words = self.wrapped.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_paliadin")]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.env_clear().current_dir(self.root());
         for name in ["PATH", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.env("HOME", self.root().join("home"));
-        command.env("PALIADIN_STATE_DIR", self.state()).env("PALIADIN_LISTEN", "127.0.0.1:0");
+        command.env("PALIADIN_STATE_DIR", self.root().join("state")).env("PALIADIN_LISTEN", "127.0.0.1:0");
         command.env("PALIADIN_PROFILE", "demo").env("PALIADIN_AGENT__TYPED_LOG", self.typed_log());
         command.env("PALIADIN_FAULTS", self.root().join("faults"));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -172,7 +185,12 @@ impl TestApp {
 
     /// The state directory.
     pub fn state(&self) -> PathBuf {
-        self.root().join("state")
+        self.seen.clone().unwrap_or_else(|| self.root().join("state"))
+    }
+
+    /// The server's process id.
+    pub fn server_pid(&self) -> Tested<i32> {
+        Ok(self.server.as_ref().ok_or("no server runs")?.pid())
     }
 
     /// The socket of the agents' tmux server.
