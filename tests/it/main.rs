@@ -9,6 +9,7 @@ mod fence;
 mod harness;
 mod heavy;
 mod hook;
+mod kills;
 mod messages;
 mod pages;
 mod robustness;

@@ -74,7 +74,19 @@ impl TestApp {
 
     /// Starts the server, and waits until it has said where it is.
     pub async fn boot(&mut self) -> Tested {
-        let mut server = ServerProcess::spawn(self.command(), &self.log())?;
+        self.launch()?;
+        self.booted().await
+    }
+
+    /// Starts the server, and waits for nothing.
+    pub fn launch(&mut self) -> Tested {
+        self.server = Some(ServerProcess::spawn(self.command(), &self.log())?);
+        Ok(())
+    }
+
+    /// Waits until a server that was launched has said where it is.
+    pub async fn booted(&mut self) -> Tested {
+        let server = self.server.as_mut().ok_or("no server runs")?;
         let address = server.address().await?;
         if !self.settings.iter().any(|(name, value)| name == "PALIADIN_ENABLED" && value == "false") {
             // The owner's token is there then.
@@ -84,7 +96,6 @@ impl TestApp {
         if let Some((_, listen)) = self.settings.iter_mut().find(|(name, _)| name == "PALIADIN_LISTEN") {
             *listen = address.to_string();
         }
-        self.server = Some(server);
         Ok(())
     }
 
@@ -248,6 +259,14 @@ impl TestApp {
     pub async fn halted(&self, point: &str) -> Tested {
         let reached = self.root().join("faults").join(format!("{point}.reached"));
         eventually(point, async || Ok(fs::remove_file(&reached).ok())).await
+    }
+
+    /// Disarms every fault point, reached or not.
+    pub fn disarm(&self) -> Tested {
+        for file in fs::read_dir(self.root().join("faults"))? {
+            fs::remove_file(file?.path())?;
+        }
+        Ok(())
     }
 
     /// Whether a fault point is still armed.
