@@ -30,10 +30,10 @@ const VARIABLE: &str = "PALIADIN_SOAK_KILLS";
 const USERS: usize = 8;
 /// Conversations of each, asked in at the same time.
 const CONVERSATIONS: usize = 2;
-/// Longest run without any kill.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest run, but for the kills.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer by this for each kill.
-const PATIENCE_PER_KILL: Duration = Duration::from_secs(3);
+const PATIENCE_PER_KILL: Duration = Duration::from_millis(1_500);
 /// Waiting ones that are named where a run takes too long.
 const WAITING_SHOWN: usize = 12;
 
@@ -57,7 +57,8 @@ impl Storm {
 
     /// Enough was asked and killed.
     fn is_over(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) >= self.turns_wanted && self.kills.load(Ordering::Relaxed) >= self.kills_wanted
+        self.asked.load(Ordering::Relaxed) >= self.turns_wanted
+            && self.kills.load(Ordering::Relaxed) >= self.kills_wanted
     }
 
     /// Notes what someone waits for; nothing any more where it is empty.
@@ -71,7 +72,8 @@ impl Storm {
 
     fn stuck(&self) -> String {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown: Vec<String> = waiting.iter().take(WAITING_SHOWN).map(|(who, what)| format!("{who}: {what}")).collect();
+        let shown: Vec<String> =
+            waiting.iter().take(WAITING_SHOWN).map(|(who, what)| format!("{who}: {what}")).collect();
         let (asked, kills) = (self.asked.load(Ordering::Relaxed), self.kills.load(Ordering::Relaxed));
         format!("{asked} turns asked, {kills} kills, {} wait for something:\n{}", waiting.len(), shown.join("\n"))
     }
@@ -82,6 +84,7 @@ async fn run(prey: Prey, turns: usize, kills: usize) -> Tested {
     let kills = std::env::var(VARIABLE).map_or(Ok(kills), |kills| kills.parse())?;
     let mut random = Random::seeded()?;
     let mut app = TestApp::with_own_address().await?;
+    app.may_leave_inputs();
     let questions = questions::Source::prepare(&app).await?;
     let storm = Arc::new(Storm::new(turns, kills));
     let mut conversations = Vec::new();
@@ -105,7 +108,9 @@ async fn run(prey: Prey, turns: usize, kills: usize) -> Tested {
     let ended = timeout(limit, both).await;
     let (killed, asked) = match ended {
         Ok(ended) => ended?,
-        Err(_) => return Err(format!("not over after {limit:?}: {}\n{}", storm.stuck(), verdict::open(&app).await?).into()),
+        Err(_) => {
+            return Err(format!("not over after {limit:?}: {}\n{}", storm.stuck(), verdict::open(&app).await?).into());
+        }
     };
     println!("{killed}");
     verdict::judge(&app, &asked, prey).await
@@ -114,4 +119,9 @@ async fn run(prey: Prey, turns: usize, kills: usize) -> Tested {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_again_and_again_loses_nothing_and_types_nothing_twice() -> Tested {
     run(Prey::Server, 200, 24).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_and_tmux_may_be_killed_too() -> Tested {
+    run(Prey::Everything, 100, 20).await
 }

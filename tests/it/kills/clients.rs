@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -30,12 +30,22 @@ pub struct Asked {
     pub sent: Instant,
     /// See above.
     pub acknowledged: Instant,
+    /// When it was sent for the last time, in milliseconds since 1970.
+    sent_last: u128,
     /// How often it was sent without an answer.
     pub unanswered: usize,
     /// What the answer must be.
     pub expected: Expected,
     /// What the stream showed.
     pub held: Held,
+}
+
+impl Asked {
+    /// Whether the turn was there before its user was told so: an earlier answer was lost. Its id tells when it came to be.
+    pub fn was_lost(&self) -> bool {
+        let made = u128::from_str_radix(&self.turn_id.replace('-', "")[..12], 16);
+        made.is_ok_and(|made| made < self.sent_last)
+    }
 }
 
 /// A user, with what all their conversations have in common.
@@ -71,7 +81,7 @@ pub async fn converse(
             question.body["session_id"] = json!(id);
         }
         let sent = Instant::now();
-        let (accepted, unanswered) = submit(&storm, &user, &client_turn_id, &question.body).await?;
+        let (accepted, unanswered, sent_last) = submit(&storm, &user, &client_turn_id, &question.body).await?;
         let acknowledged = Instant::now();
         storm.asked.fetch_add(1, Ordering::Relaxed);
         session_id = Some(accepted.session_id.clone());
@@ -80,14 +90,14 @@ pub async fn converse(
             let held = follow(&storm, &user.client, &client_turn_id, &accepted).await?;
             user.ended.send_modify(|ended| *ended += 1);
             let (client, expected, turn_id) = (user.client, question.expected, accepted.turn_id);
-            Ok(Asked { client, client_turn_id, turn_id, sent, acknowledged, unanswered, expected, held })
+            Ok(Asked { client, client_turn_id, turn_id, sent, acknowledged, sent_last, unanswered, expected, held })
         }));
     }
     try_join_all(following).await?.into_iter().collect()
 }
 
-/// Sends it until it is acknowledged; gives also how often no answer came.
-async fn submit(storm: &Storm, user: &User, name: &str, body: &Value) -> Tested<(Accepted, usize)> {
+/// Sends it until it is acknowledged; gives also how often no answer came, and when it was sent last.
+async fn submit(storm: &Storm, user: &User, name: &str, body: &Value) -> Tested<(Accepted, usize, u128)> {
     let mut unanswered = 0;
     let (mut ended, mut boots) = (user.ended.subscribe(), storm.boots.subscribe());
     let mut again = interval(AGAIN);
@@ -96,6 +106,7 @@ async fn submit(storm: &Storm, user: &User, name: &str, body: &Value) -> Tested<
         // Whatever ends or boots from here on is a reason to try again.
         ended.mark_unchanged();
         boots.mark_unchanged();
+        let sent = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let Ok(mut response) = user.client.post_turn(body).await else {
             unanswered += 1;
             storm.note(name, "a boot, to send it again");
@@ -105,7 +116,7 @@ async fn submit(storm: &Storm, user: &User, name: &str, body: &Value) -> Tested<
         match (response.status, response.json().await) {
             (202, Ok(accepted)) => {
                 storm.note(name, "");
-                return Ok((serde_json::from_value(accepted)?, unanswered));
+                return Ok((serde_json::from_value(accepted)?, unanswered, sent));
             }
             (202, Err(_)) => {
                 unanswered += 1;
@@ -140,6 +151,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// As of a client that comes back after the end.
+    pub fn come_back(&self) -> Self {
+        Self { text: self.text.clone(), cursor: self.cursor.clone(), last: self.last, ..Self::default() }
+    }
+
     /// Takes events to the end of a connection.
     ///
     /// # Errors

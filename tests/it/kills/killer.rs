@@ -9,11 +9,13 @@ use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 
 use super::Storm;
+use crate::harness::processes::Process;
 use crate::harness::random::Random;
 use crate::harness::{TestApp, Tested};
 
 /// Where a server can be halted before it is killed.
-const POINTS: [&str; 5] = ["intent.before", "intent.after", "paste.after", "answer.before_commit", "answer.after_commit"];
+const POINTS: [&str; 5] =
+    ["intent.before", "intent.after", "paste.after", "answer.before_commit", "answer.after_commit"];
 /// How long one waits for a server to come to such a point; then it is killed wherever it is.
 const HALT_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest that a server is left alone, in milliseconds.
@@ -24,8 +26,10 @@ const BOOT: u64 = 250;
 /// What is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Prey {
-    /// The server.
+    /// The server. The agents go on with their turns, so every turn must be done in the end.
     Server,
+    /// The agents, their tmux server and the program's connection to it, too.
+    Everything,
 }
 
 /// How often what was killed in which way.
@@ -49,15 +53,21 @@ impl Killed {
 /// Kills until the storm is over, and leaves a server that runs.
 pub async fn rage(app: &mut TestApp, storm: &Storm, random: &mut Random, prey: Prey) -> Tested<Killed> {
     let mut killed = Killed::default();
-    debug_assert_eq!(prey, Prey::Server);
     while !storm.is_over() {
+        if prey == Prey::Everything && random.below(0..3) > 0 {
+            sleep(Duration::from_millis(random.below(0..PEACE))).await;
+            if let Some(way) = beside_the_server(app, random)? {
+                killed.count(storm, way);
+            }
+            continue;
+        }
         let way = match random.below(0..9) {
             0..=4 => at_a_point(app, random).await?,
-            5 => "right after its boot".to_owned(),
+            5 => "server right after its boot".to_owned(),
             _ => {
                 // A moment like any other: nothing is waited for.
                 sleep(Duration::from_millis(random.below(0..PEACE))).await;
-                "at any moment".to_owned()
+                "server at any moment".to_owned()
             }
         };
         app.stop(Signal::KILL)?;
@@ -67,7 +77,7 @@ pub async fn rage(app: &mut TestApp, storm: &Storm, random: &mut Random, prey: P
             app.launch()?;
             sleep(Duration::from_millis(random.below(0..BOOT))).await;
             app.stop(Signal::KILL)?;
-            killed.count(storm, "while it booted");
+            killed.count(storm, "server while it booted");
         }
         if random.below(0..3) == 0 {
             // Met in what the boot takes up again, perhaps.
@@ -81,10 +91,25 @@ pub async fn rage(app: &mut TestApp, storm: &Storm, random: &mut Random, prey: P
     // Nobody shall stay halted.
     app.stop(Signal::KILL)?;
     app.disarm()?;
-    killed.count(storm, "at the end");
+    killed.count(storm, "server at the end");
     app.boot().await?;
     storm.boots.send_modify(|boots| *boots += 1);
     Ok(killed)
+}
+
+/// Kills one of the processes that the server works with, if there is such a one just now.
+fn beside_the_server(app: &TestApp, random: &mut Random) -> Tested<Option<&'static str>> {
+    let (way, is_wanted): (_, fn(&Process) -> bool) = match random.below(0..8) {
+        0 => ("tmux server", Process::is_tmux_server),
+        1 | 2 => ("connection to tmux", Process::is_tmux_client),
+        _ => ("agent", Process::is_agent),
+    };
+    let found: Vec<Process> = app.processes()?.into_iter().filter(is_wanted).collect();
+    if found.is_empty() {
+        return Ok(None);
+    }
+    found[random.below(0..found.len() as u64) as usize].kill()?;
+    Ok(Some(way))
 }
 
 /// Waits until the server has come to a point at which it may die.
@@ -92,7 +117,7 @@ async fn at_a_point(app: &TestApp, random: &mut Random) -> Tested<String> {
     let point = random.one_of(&POINTS);
     app.arm_halt(point)?;
     match timeout(HALT_PATIENCE, app.halted(point)).await {
-        Ok(halted) => halted.map(|()| format!("at {point}")),
-        Err(_) => Ok(format!("before it came to {point}")),
+        Ok(halted) => halted.map(|()| format!("server at {point}")),
+        Err(_) => Ok(format!("server before it came to {point}")),
     }
 }

@@ -9,7 +9,8 @@ use crate::harness::random::Random;
 use crate::harness::{TestApp, Tested};
 
 /// Questions that are no directives.
-const ORDINARY: [&str; 3] = ["What is an actor?", "Why is\nthe sky blue?\n\n- a list\n- of two", "Is it [done](x), `now`?"];
+const ORDINARY: [&str; 3] =
+    ["What is an actor?", "Why is\nthe sky blue?\n\n- a list\n- of two", "Is it [done](x), `now`?"];
 
 /// A question.
 pub struct Question {
