@@ -37,6 +37,7 @@ pub struct TestApp {
     wrapped: Vec<String>,
     /// Where the state directory is to be seen from here, if not at its own path.
     seen: Option<PathBuf>,
+    may_leave_inputs: bool,
 }
 
 impl TestApp {
@@ -68,7 +69,8 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { root, place, settings, server: None, replies: Mutex::default(), wrapped: Vec::new(), seen: None })
+        let (replies, wrapped, seen, may_leave_inputs) = (Mutex::default(), Vec::new(), None, false);
+        Ok(Self { root, place, settings, server: None, replies, wrapped, seen, may_leave_inputs })
     }
 
     /// Sets a further variable for the next start.
@@ -85,7 +87,19 @@ impl TestApp {
 
     /// Starts the server, and waits until it has said where it is.
     pub async fn boot(&mut self) -> Tested {
-        let mut server = ServerProcess::spawn(self.command(), &self.log())?;
+        self.launch()?;
+        self.booted().await
+    }
+
+    /// Starts the server, and waits for nothing.
+    pub fn launch(&mut self) -> Tested {
+        self.server = Some(ServerProcess::spawn(self.command(), &self.log())?);
+        Ok(())
+    }
+
+    /// Waits until a server that was launched has said where it is.
+    pub async fn booted(&mut self) -> Tested {
+        let server = self.server.as_mut().ok_or("no server runs")?;
         let address = server.address().await?;
         if !self.settings.iter().any(|(name, value)| name == "PALIADIN_ENABLED" && value == "false") {
             // The owner's token is there then.
@@ -95,7 +109,6 @@ impl TestApp {
         if let Some((_, listen)) = self.settings.iter_mut().find(|(name, _)| name == "PALIADIN_LISTEN") {
             *listen = address.to_string();
         }
-        self.server = Some(server);
         Ok(())
     }
 
@@ -236,6 +249,12 @@ impl TestApp {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
+    /// From now on files may be left behind that were handed to agents: a server that is killed when a turn is over, and
+    /// before it has removed that turn's files, leaves them.
+    pub fn may_leave_inputs(&mut self) {
+        self.may_leave_inputs = true;
+    }
+
     /// A connection of its own to the database.
     pub async fn database(&self) -> Tested<SqliteConnection> {
         Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
@@ -266,6 +285,14 @@ impl TestApp {
     pub async fn halted(&self, point: &str) -> Tested {
         let reached = self.root().join("faults").join(format!("{point}.reached"));
         eventually(point, async || Ok(fs::remove_file(&reached).ok())).await
+    }
+
+    /// Disarms every fault point, reached or not.
+    pub fn disarm(&self) -> Tested {
+        for file in fs::read_dir(self.root().join("faults"))? {
+            fs::remove_file(file?.path())?;
+        }
+        Ok(())
     }
 
     /// Whether a fault point is still armed.
@@ -300,7 +327,12 @@ impl TestApp {
             left.push(format!("process {} {:?}", process.pid, process.arguments));
             process.kill()?;
         }
-        left.extend(self.inputs_left());
+        let inputs = self.inputs_left();
+        if self.may_leave_inputs {
+            println!("files handed to agents and left: {}", inputs.len());
+        } else {
+            left.extend(inputs);
+        }
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
