@@ -121,8 +121,13 @@ impl Actor for PaneActor {
             }
             PaneMsg::Adopted(..) => {}
             PaneMsg::Started(number, opened) if state.starting == Some(number) => self.started(state, opened),
-            // Another keeper's, which has ended meanwhile.
-            PaneMsg::Started(_, Ok(agent)) => drop(tokio::spawn(async move { agent.close().await })),
+            // Another keeper's, which has ended meanwhile. It may have been taken over by now, or is just being.
+            PaneMsg::Started(_, Ok(agent)) => {
+                let is_ours = state.agent.as_ref().is_some_and(|ours| ours.place() == agent.place());
+                if !is_ours && state.starting.is_none() {
+                    tokio::spawn(async move { agent.close().await });
+                }
+            }
             PaneMsg::Started(_, Err(_)) => {}
             PaneMsg::Exited { place, reason } => self.exited(state, &place, &reason),
             PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),

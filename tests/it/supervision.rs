@@ -41,14 +41,18 @@ async fn after_panic_at(point: &str, question: &str) -> Tested<(Value, Value)> {
     assert_eq!(standing(&admin).await?, before, "nobody was restarted, and nobody else is there");
     assert!(app.typed(&turn.turn_id)?.len() <= 1);
     let replayed = user.collect(&turn).await?;
-    assert_eq!(replayed[replayed.len() - 1].raw, events[events.len() - 1].raw);
+    let last = &replayed[replayed.len() - 1];
+    // The agent may have answered all the same.
+    assert!(last.raw == events[events.len() - 1].raw || last.data["late"] == json!(true), "{}", last.raw);
     Ok((events[events.len() - 1].data.clone(), row))
 }
 
 async fn fails_upstream(point: &str) -> Tested {
     let (ending, row) = after_panic_at(point, "!lines 500 20").await?;
     assert_eq!((&ending["code"], &ending["retryable"]), (&json!("upstream_error"), &json!(true)), "{point}: {ending}");
-    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("upstream_error")), "{point}: {row}");
+    let ended = (&row["state"], &row["error_code"], &row["late"]);
+    let failed = ended == (&json!("failed"), &json!("upstream_error"), &json!(false));
+    assert!(failed || ended == (&json!("done"), &Value::Null, &json!(true)), "{point}: {row}");
     Ok(())
 }
 

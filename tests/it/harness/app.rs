@@ -33,6 +33,11 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
     replies: Mutex<Vec<String>>,
+    /// Words before every command of the program.
+    wrapped: Vec<String>,
+    /// Where the state directory is to be seen from here, if not at its own path.
+    seen: Option<PathBuf>,
+    may_leave_inputs: bool,
 }
 
 impl TestApp {
@@ -64,7 +69,8 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { root, place, settings, server: None, replies: Mutex::default() })
+        let (replies, wrapped, seen, may_leave_inputs) = (Mutex::default(), Vec::new(), None, false);
+        Ok(Self { root, place, settings, server: None, replies, wrapped, seen, may_leave_inputs })
     }
 
     /// Sets a further variable for the next start.
@@ -72,9 +78,28 @@ impl TestApp {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// From now on the program is run by way of these words. Where they take it to a place of its own, its state is to be
+    /// seen at `seen` from here.
+    pub fn wrap(&mut self, words: Vec<String>, seen: Option<PathBuf>) {
+        self.wrapped = words;
+        self.seen = seen;
+    }
+
     /// Starts the server, and waits until it has said where it is.
     pub async fn boot(&mut self) -> Tested {
-        let mut server = ServerProcess::spawn(self.command(), &self.log())?;
+        self.launch()?;
+        self.booted().await
+    }
+
+    /// Starts the server, and waits for nothing.
+    pub fn launch(&mut self) -> Tested {
+        self.server = Some(ServerProcess::spawn(self.command(), &self.log())?);
+        Ok(())
+    }
+
+    /// Waits until a server that was launched has said where it is.
+    pub async fn booted(&mut self) -> Tested {
+        let server = self.server.as_mut().ok_or("no server runs")?;
         let address = server.address().await?;
         if !self.settings.iter().any(|(name, value)| name == "PALIADIN_ENABLED" && value == "false") {
             // The owner's token is there then.
@@ -84,7 +109,6 @@ impl TestApp {
         if let Some((_, listen)) = self.settings.iter_mut().find(|(name, _)| name == "PALIADIN_LISTEN") {
             *listen = address.to_string();
         }
-        self.server = Some(server);
         Ok(())
     }
 
@@ -106,13 +130,15 @@ impl TestApp {
 
     /// The program, with nothing in its environment but what a test sets.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paliadin"));
+        let mut words = self.wrapped.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_paliadin")]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.env_clear().current_dir(self.root());
         for name in ["PATH", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.env("HOME", self.root().join("home"));
-        command.env("PALIADIN_STATE_DIR", self.state()).env("PALIADIN_LISTEN", "127.0.0.1:0");
+        command.env("PALIADIN_STATE_DIR", self.root().join("state")).env("PALIADIN_LISTEN", "127.0.0.1:0");
         command.env("PALIADIN_PROFILE", "demo").env("PALIADIN_AGENT__TYPED_LOG", self.typed_log());
         command.env("PALIADIN_FAULTS", self.root().join("faults"));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -172,7 +198,12 @@ impl TestApp {
 
     /// The state directory.
     pub fn state(&self) -> PathBuf {
-        self.root().join("state")
+        self.seen.clone().unwrap_or_else(|| self.root().join("state"))
+    }
+
+    /// The server's process id.
+    pub fn server_pid(&self) -> Tested<i32> {
+        Ok(self.server.as_ref().ok_or("no server runs")?.pid())
     }
 
     /// The socket of the agents' tmux server.
@@ -218,6 +249,12 @@ impl TestApp {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
+    /// From now on files may be left behind that were handed to agents: a server that is killed when a turn is over, and
+    /// before it has removed that turn's files, leaves them.
+    pub fn may_leave_inputs(&mut self) {
+        self.may_leave_inputs = true;
+    }
+
     /// A connection of its own to the database.
     pub async fn database(&self) -> Tested<SqliteConnection> {
         Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
@@ -248,6 +285,14 @@ impl TestApp {
     pub async fn halted(&self, point: &str) -> Tested {
         let reached = self.root().join("faults").join(format!("{point}.reached"));
         eventually(point, async || Ok(fs::remove_file(&reached).ok())).await
+    }
+
+    /// Disarms every fault point, reached or not.
+    pub fn disarm(&self) -> Tested {
+        for file in fs::read_dir(self.root().join("faults"))? {
+            fs::remove_file(file?.path())?;
+        }
+        Ok(())
     }
 
     /// Whether a fault point is still armed.
@@ -282,7 +327,12 @@ impl TestApp {
             left.push(format!("process {} {:?}", process.pid, process.arguments));
             process.kill()?;
         }
-        left.extend(self.inputs_left());
+        let inputs = self.inputs_left();
+        if self.may_leave_inputs {
+            println!("files handed to agents and left: {}", inputs.len());
+        } else {
+            left.extend(inputs);
+        }
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
