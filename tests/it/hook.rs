@@ -175,7 +175,7 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         assert!(self.child.wait()?.success());
         let root = self.home.path();
-        processes::end_tmux(&root.join("state/tmux/server")).map_err(|error| error.to_string())?;
+        processes::end_tmux(&root.join("state/tmux/server"), root).map_err(|error| error.to_string())?;
         for process in processes::of(root).map_err(|error| error.to_string())? {
             let ended = process.ends_within(std::time::Duration::from_secs(5)).map_err(|error| error.to_string())?;
             assert!(ended, "left behind: {process:?}");
@@ -198,7 +198,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = processes::end_tmux(&self.home.path().join("state/tmux/server"));
+        let _ = processes::end_tmux(&self.home.path().join("state/tmux/server"), self.home.path());
         if let Ok(None) = self.child.try_wait() {
             let pid = rustix::process::Pid::from_child(&self.child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

@@ -319,7 +319,7 @@ impl TestApp {
         let stopped = if self.server.is_some() { self.stop(Signal::TERM) } else { Ok(()) };
         let mut left: Vec<String> = stopped.err().map(|error| error.to_string()).into_iter().collect();
         // The agents outlive their server: they go with tmux, or they are left behind.
-        processes::end_tmux(&self.tmux_socket())?;
+        processes::end_tmux(&self.tmux_socket(), self.root())?;
         for process in self.processes()? {
             if process.ends_within(TMUX_GRACE)? {
                 continue;

@@ -91,11 +91,24 @@ fn is_gone(process: &OwnedFd, patience: Duration) -> Tested<bool> {
     Ok(retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)))? > 0)
 }
 
-/// Ends the tmux server on this socket, if there is one, and every program in it.
-pub fn end_tmux(socket: &Path) -> Tested {
-    let mut tmux = Command::new("tmux");
-    tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("kill-server").env_remove("TMUX");
-    // Whatever it says: who is left is seen by its processes.
-    tmux.output()?;
+/// How long a tmux server may take to end that was told to, before it is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ends the tmux server on the socket that the processes of this directory use, if there is one, and every program in it.
+pub fn end_tmux(socket: &Path, directory: &Path) -> Tested {
+    // One that is just starting takes no command yet: it is told again.
+    for _ in 0..PATIENCE.as_secs() {
+        let mut tmux = Command::new("tmux");
+        tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("kill-server").env_remove("TMUX");
+        // Whatever it says: who is left is seen by its process.
+        tmux.output()?;
+        let mut all_gone = true;
+        for server in of(directory)?.iter().filter(|process| process.is_tmux_server()) {
+            all_gone &= server.ends_within(TELL_AGAIN)?;
+        }
+        if all_gone {
+            return Ok(());
+        }
+    }
     Ok(())
 }
