@@ -33,7 +33,8 @@ impl SmallDisk {
         let is_root = rustix::process::geteuid().is_root();
         let mut errors = String::new();
         // As root of the host, or as that of a user namespace.
-        for (unshare, enter) in [("-m", "-m"), ("-rm", "-Um")].into_iter().skip(usize::from(!is_root)) {
+        let ways: [(&str, &[&str]); 2] = [("-m", &["-m"]), ("-rm", &["-U", "-m", "--preserve-credentials"])];
+        for (unshare, enter) in ways.into_iter().skip(usize::from(!is_root)) {
             let mut command = Command::new("unshare");
             // The directory is not among the arguments: this is no process of the product.
             let script = format!("read -r dir && mount -t tmpfs -o {SIZE} tmpfs \"$dir\" && echo mounted && exec cat");
@@ -46,9 +47,7 @@ impl SmallDisk {
             }
             let pid = holder.id();
             let target = pid.to_string();
-            let mut words = vec!["nsenter", "-t", &target, enter];
-            words.extend((enter == "-Um").then_some("--preserve-credentials"));
-            let enter = words.into_iter().map(str::to_owned).collect();
+            let enter = ["nsenter", "-t", &target].iter().chain(enter).map(|word| (*word).to_owned()).collect();
             let disk = Self { holder, enter, root: PathBuf::from(format!("/proc/{pid}/root")) };
             if told.trim() == "mounted" {
                 return Ok(disk);
