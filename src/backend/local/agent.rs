@@ -47,9 +47,13 @@ impl Agent for Incarnation {
         loop {
             changes.mark_unchanged();
             let read = self.signals();
-            let answer = self.spool.read_answer(turn, self.config.max_response as u64);
-            // An answer that is too long or cannot be read is one, too.
-            if read.is_err() || self.is_over(turn) || !matches!(answer, Ok(None)) {
+            let whole = self.is_whole(turn);
+            let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
+                Ok(answer) => answer.is_some() && whole,
+                // An answer that is too long or cannot be read is one, too.
+                Err(_) => true,
+            };
+            if read.is_err() || self.is_over(turn) || is_answered {
                 return;
             }
             tokio::select! {

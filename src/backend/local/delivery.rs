@@ -130,7 +130,11 @@ async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &R
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
         let gone_by_now = exit.borrow().clone();
-        let seen = agent.signals().map_err(refused).and_then(|signals| reader.look(signals, &agent.spool));
+        let seen = agent.signals().map_err(refused).and_then(|signals| {
+            // Asked before the file is read: what is written after that makes it less, not more.
+            let whole = agent.is_whole(job.turn_id);
+            reader.look(signals, &agent.spool, whole)
+        });
         let Seen { events, ending } = match seen {
             Ok(seen) => seen,
             Err(error) => return Ok(error.into()),

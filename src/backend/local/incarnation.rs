@@ -12,7 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 use super::config::LocalConfig;
 use crate::agent::signal::SignalLine;
 use crate::agent::spool::{Spool, SpoolError};
-use crate::agent::watch::Changes;
+use crate::agent::watch::{Changes, SpoolWatch};
 use crate::backend::{BackendError, Exit};
 use crate::tmux::{Pane, Server, TmuxError};
 use crate::turn::{ErrorCode, TurnId};
@@ -32,6 +32,7 @@ pub struct Incarnation {
     pub(super) server: Server,
     pub(super) terminal: Pane,
     pub(super) spool: Spool,
+    watch: SpoolWatch,
     pub(super) changes: Changes,
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
@@ -62,13 +63,13 @@ impl Incarnation {
         server: Server,
         terminal: Pane,
         spool: Spool,
-        changes: Changes,
+        (watch, changes): (SpoolWatch, Changes),
     ) -> Self {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
-        Self { config, server, terminal, spool, changes, place, exit, reports, keyboard }
+        Self { config, server, terminal, spool, watch, changes, place, exit, reports, keyboard }
     }
 
     /// `Some` once the process is gone.
@@ -79,6 +80,11 @@ impl Incarnation {
     /// The process is there.
     pub(super) fn is_alive(&self) -> bool {
         self.exit.borrow().is_none()
+    }
+
+    /// Whether the answer file of this turn, if there is one, is whole.
+    pub(super) fn is_whole(&self, turn: TurnId) -> bool {
+        self.watch.is_whole(self.spool.path(), turn)
     }
 
     /// What the agent reported since the last call. Lines that this version does not know are skipped.

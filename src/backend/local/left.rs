@@ -30,7 +30,7 @@ impl LocalBackend {
         let changes = self.watch.join(spool.path()).map_err(failed)?;
         let pane =
             Pane { session: info.session.clone(), window: info.window.clone(), pane: info.pane.clone(), pid: info.pid };
-        Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes)))
+        Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, (self.watch.clone(), changes))))
     }
 
     /// The agent of this session that is there, idle and ready, if it was started as `launch` says. Whatever else there is
@@ -91,8 +91,8 @@ impl LocalBackend {
 
     pub(super) fn answer_to(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
         let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
-        let signals = signal_lines(&spool);
-        match Reader::new(turn, self.config.max_response).look(signals, &spool) {
+        let (signals, whole) = (signal_lines(&spool), self.watch.is_whole(spool.path(), turn));
+        match Reader::new(turn, self.config.max_response).look(signals, &spool, whole) {
             Ok(seen) => Ok(match seen.ending {
                 Some(AgentEvent::Done(text)) => Some(text),
                 _ => None,

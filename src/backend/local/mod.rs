@@ -152,7 +152,8 @@ impl Backend for LocalBackend {
             }
             spawned => spawned.map_err(failed)?,
         };
-        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes.clone()));
+        let watched = (self.watch.clone(), changes.clone());
+        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, watched));
         if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
             if let Err(error) = agent.close().await {
                 tracing::warn!(session, %error, "an agent that did not start cannot be ended");

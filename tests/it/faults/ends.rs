@@ -64,7 +64,7 @@ async fn ended_at(point: &str, by: By, typed: usize) -> Tested {
     }
     by.end(&user, &turn).await?;
     by.ended(follower, &app, typed).await?;
-    if point == "intent.after" && by == By::Cancel {
+    if point == "intent.after" {
         // Whoever was about to type stays where it is for good, and nobody else types to that agent.
         app.restart(Signal::KILL).await?;
     }

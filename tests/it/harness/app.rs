@@ -1,6 +1,7 @@
 //! The product of one test: a server with a state directory, a tmux socket and a database of its own. Its `Drop` ends
 //! it and fails on what is left: processes, a tmux server, files of turns that are over, turns that were typed twice.
 
+use std::any::Any;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,8 @@ pub struct TestApp {
     replies: Mutex<Vec<String>>,
     /// Words before every command of the program.
     wrapped: Vec<String>,
-    /// Where the state directory is to be seen from here, if not at its own path.
-    seen: Option<PathBuf>,
+    /// Where the state directory is to be seen from here, if not at its own path; and what keeps it there.
+    seen: Option<(PathBuf, Box<dyn Any + Send>)>,
     may_leave_inputs: bool,
 }
 
@@ -79,8 +80,8 @@ impl TestApp {
     }
 
     /// From now on the program is run by way of these words. Where they take it to a place of its own, its state is to be
-    /// seen at `seen` from here.
-    pub fn wrap(&mut self, words: Vec<String>, seen: Option<PathBuf>) {
+    /// seen at `seen` from here, for as long as what comes with that is not dropped.
+    pub fn wrap(&mut self, words: Vec<String>, seen: Option<(PathBuf, Box<dyn Any + Send>)>) {
         self.wrapped = words;
         self.seen = seen;
     }
@@ -198,7 +199,7 @@ impl TestApp {
 
     /// The state directory.
     pub fn state(&self) -> PathBuf {
-        self.seen.clone().unwrap_or_else(|| self.root().join("state"))
+        self.seen.as_ref().map_or_else(|| self.root().join("state"), |(seen, _)| seen.clone())
     }
 
     /// The server's process id.
