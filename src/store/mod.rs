@@ -3,7 +3,9 @@
 //! Reads may be made by anyone. While the server runs, it writes through the recorder actor only, which turns
 //! whatever piles up during one commit into the next commit.
 
+pub mod postgres;
 mod rows;
+mod sql;
 pub mod sqlite;
 pub mod title;
 mod write;

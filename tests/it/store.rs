@@ -1,25 +1,25 @@
 //! What every driver of the store must do: one function per property, written against `&dyn Store`. A driver's module
-//! runs them all with `contract!(its function that opens a fresh store)`.
+//! runs them all with `contract!(its function that opens a fresh store)`: most on one store, some on several of one
+//! database, as in several processes.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
 mod accounts;
 mod batches;
+mod concurrent;
 mod conversations;
 mod events;
+mod fresh;
+mod late;
+mod postgres;
 mod sessions;
 mod sqlite;
+mod texts;
 mod turns;
 
-use paliadin::store::{Accepted, NewTurn, Role, SharedStore, Store, Turn, User, Write, Written};
+use paliadin::store::{Accepted, NewTurn, Role, Store, Turn, User, Write, Written};
 use paliadin::turn::{SessionId, Timestamp, TurnId, UserId};
 use serde_json::json;
-
-/// An empty store, and the directory that has to live as long.
-pub struct Fresh {
-    pub store: SharedStore,
-    pub _directory: tempfile::TempDir,
-}
 
 macro_rules! contract {
     ($open:path) => {
@@ -29,6 +29,7 @@ macro_rules! contract {
             accounts::tokens_round_trip
             accounts::a_token_is_revoked_once
             accounts::web_sessions_come_and_go
+            accounts::what_a_constraint_does_not_allow_is_refused
             batches::a_refused_write_fails_alone
             batches::a_refused_write_leaves_none_of_its_statements
             batches::an_empty_batch_is_nothing
@@ -42,11 +43,19 @@ macro_rules! contract {
             events::an_event_is_written_once
             events::many_events_in_one_write
             events::events_need_their_turn
+            events::events_are_pruned_by_the_age_of_their_turn
+            late::failed_turns_that_were_typed_are_told_oldest_first
+            late::a_late_answer_reads_back
+            late::only_a_failed_turn_takes_a_late_answer
+            late::a_running_turn_goes_to_a_later_owner
             sessions::two_users_never_share_a_name
             sessions::one_user_keeps_the_name
             sessions::unusable_names_are_refused
             sessions::taking_a_session_counts_its_epoch
             sessions::a_patch_changes_what_it_names
+            texts::every_column_holds_any_text
+            texts::large_texts_round_trip
+            texts::a_search_takes_every_character_as_it_is
             turns::an_accepted_turn_reads_back
             turns::the_same_client_turn_id_is_the_same_turn
             turns::a_foreign_conversation_is_refused
@@ -62,6 +71,18 @@ macro_rules! contract {
             turns::history_is_the_newest_oldest_first
             turns::any_text_round_trips
         }
+        $crate::store::contract! { $open, several;
+            concurrent::one_claim_of_a_turn_wins
+            concurrent::the_same_client_turn_id_at_once_is_one_turn
+            concurrent::the_queue_is_limited_for_all
+            concurrent::a_conversation_belongs_to_one_of_two_users
+            concurrent::a_user_has_one_agent_session
+            concurrent::two_users_that_come_at_once_never_share_a_name
+            concurrent::every_take_is_an_epoch_of_its_own
+            concurrent::who_was_relieved_claims_nothing
+            concurrent::batches_in_opposite_order_get_through
+            concurrent::a_turn_ends_once
+        }
     };
     ($open:path; $($module:ident :: $property:ident)+) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +90,20 @@ macro_rules! contract {
             let fresh = $open().await;
             let property = $crate::store::$module::$property(&*fresh.store);
             tokio::time::timeout(std::time::Duration::from_secs(60), property).await.expect("the property hangs");
-            fresh.store.close().await;
+            fresh.end().await;
+        }
+    )+ };
+    ($open:path, several; $($module:ident :: $property:ident)+) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $property() {
+            let fresh = $open().await;
+            let stores = fresh.several().await;
+            let property = $crate::store::$module::$property(&stores);
+            tokio::time::timeout(std::time::Duration::from_secs(60), property).await.expect("the property hangs");
+            for store in stores {
+                store.close().await;
+            }
+            fresh.end().await;
         }
     )+ };
 }

@@ -4,17 +4,16 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::fs::{DirBuilder, OpenOptions};
 use tokio::time::{Instant, sleep};
 
 use super::error::{is_busy, store_error, unavailable};
 use crate::store::StoreError;
+use crate::store::sql::migrations::{self, Step};
 
-/// Every schema change ever released: version, description, statements.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: &[Step] = &[
     (1, "init", include_str!("../../../migrations/sqlite/0001_init.sql")),
     (2, "conversations", include_str!("../../../migrations/sqlite/0002_conversations.sql")),
     (3, "late", include_str!("../../../migrations/sqlite/0003_late.sql")),
@@ -130,22 +129,7 @@ pub(super) async fn connect(
 /// Brings the schema up to date. All of it is one transaction under the write lock, so that two processes that start at
 /// once do not both do it, and one that fails leaves the database as it was.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let step = |&(version, description, sql): &(i64, &'static str, &'static str)| {
-        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    };
-    let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(step).collect());
-    let newest = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-    // `run_direct` is what sqlx has for futures that must be `Send` (`run` is "not general enough" there).
-    migrator.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) if version > newest => StoreError::Corrupt(format!(
-            "the database has migration {version}, and this program knows none after {newest}: a newer version of \
-             paliadin has used it; run that version, or restore a backup"
-        )),
-        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
-            StoreError::Corrupt(format!("the schema is not ours: {error}"))
-        }
-        other => unavailable(other),
-    })?;
+    migrations::run(&mut *transaction, MIGRATIONS).await?;
     transaction.commit().await.map_err(unavailable)
 }

@@ -1,5 +1,4 @@
-//! Reads that look through texts. How long one takes grows with what a user has, so it must not take a connection from
-//! anyone else: these have one of their own, wait for each other, and are stopped where they take too long.
+//! The connection for searches, and what stops one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +10,9 @@ use sqlx::sqlite::SqliteRow;
 
 use super::error::{is_interrupted, store_error};
 use super::open::{self, SqliteOptions};
-use super::statement::Bound;
+use super::session::bound;
 use crate::store::StoreError;
+use crate::store::sql::session::Argument;
 
 /// Steps of SQLite's machine from one look at the clock to the next. A step may be one text of a megabyte (about a
 /// millisecond), and a row takes some twenty of them.
@@ -39,11 +39,11 @@ impl Searcher {
     }
 
     /// Every row of a search. `TooSlow` where its turn does not come within the limit, or it takes longer than that.
-    pub(super) async fn rows<T>(
+    pub(super) async fn rows(
         &self,
-        bound: Bound<'_>,
-        decode: fn(&SqliteRow) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+        sql: &'static str,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<SqliteRow>, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => self.too_slow("others were before it"),
             error => store_error(error),
@@ -57,11 +57,10 @@ impl Searcher {
             .await
             .map_err(store_error)?
             .set_progress_handler(STEPS, move || !stopped.load(Ordering::Relaxed) && Instant::now() < deadline);
-        let rows = bound.fetch_all(&mut *connection).await.map_err(|error| match is_interrupted(&error) {
+        bound(sql, arguments).fetch_all(&mut *connection).await.map_err(|error| match is_interrupted(&error) {
             true => self.too_slow("it was stopped"),
             false => store_error(error),
-        })?;
-        rows.iter().map(decode).collect()
+        })
     }
 
     fn too_slow(&self, what: &str) -> StoreError {

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod client;
 pub mod http;
+pub mod postgres;
 pub mod processes;
 pub mod random;
 pub mod server;

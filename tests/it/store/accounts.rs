@@ -83,3 +83,32 @@ pub async fn web_sessions_come_and_go(store: &dyn Store) {
     assert_eq!(write(store, delete).await, Written::Count(0));
     assert!(store.web_session("ff").await.unwrap().is_none());
 }
+
+pub async fn what_a_constraint_does_not_allow_is_refused(store: &dyn Store) {
+    let user_id = new_user(store).await;
+    let first = token(user_id, "aa");
+    let browser =
+        |hash: &str, user_id| WebSession { hash: hash.to_owned(), user_id, expires_at: at(9), last_seen_at: at(1) };
+    let batch = [
+        Write::CreateToken(first.clone()),
+        Write::CreateToken(ApiToken { hash: "bb".to_owned(), ..first.clone() }),
+        Write::CreateWebSession(browser("cc", user_id)),
+        Write::CreateWebSession(browser("cc", user_id)),
+        Write::CreateWebSession(browser("dd", UserId::fresh())),
+        Write::CreateWebSession(browser("ee", user_id)),
+    ];
+    let results = store.write(&batch).await.unwrap();
+    let made: Vec<bool> = results
+        .into_iter()
+        .map(|result| match result {
+            Ok(written) => written == Written::Done,
+            Err(StoreError::Constraint(_)) => false,
+            Err(other) => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(made, [true, false, true, false, false, true]);
+    assert!(store.tokens(user_id).await.unwrap() == [first]);
+    for (hash, there) in [("cc", true), ("dd", false), ("ee", true)] {
+        assert_eq!(store.web_session(hash).await.unwrap().is_some(), there);
+    }
+}

@@ -1,7 +1,7 @@
 //! The log of a turn.
 
-use paliadin::store::{Store, StoreError, Write, Written};
-use paliadin::turn::{Event, EventId, EventKind, TurnId};
+use paliadin::store::{Finish, Store, StoreError, Write, Written};
+use paliadin::turn::{Event, EventId, EventKind, Outcome, Timestamp, TurnId};
 use serde_json::json;
 
 use super::{at, queued_turn, write};
@@ -66,4 +66,39 @@ pub async fn events_need_their_turn(store: &dyn Store) {
     let results = store.write(&[Write::AppendEvents { turn_id, events, at: at(0) }]).await.unwrap();
     assert!(matches!(results[..], [Err(StoreError::Constraint(_))]), "{results:?}");
     assert!(store.events_after(turn_id, EventId::START, 9).await.unwrap().is_empty());
+}
+
+pub async fn events_are_pruned_by_the_age_of_their_turn(store: &dyn Store) {
+    // Ids tell when a turn was accepted, so these moments have to be real ones.
+    let now = Timestamp::now().0;
+    let mut turns = Vec::new();
+    for moment in [now + 10, now + 20, now + 30] {
+        let turn_id = queued_turn(store).await.turn_id;
+        append(store, turn_id, &[content(1, 1, "a"), content(1, 2, "b")]).await;
+        let outcome = Outcome::Cancelled { partial: None };
+        let finish = Finish { turn_id, epoch: 1, outcome, at: Timestamp(moment), events: Vec::new(), audit: None };
+        write(store, Write::FinishTurn(Box::new(finish))).await;
+        turns.push(turn_id);
+    }
+    let open = queued_turn(store).await.turn_id;
+    let prune = async |moment, limit| write(store, Write::PruneEvents { ended_before: Timestamp(moment), limit }).await;
+    let left = async |turn| store.events_after(turn, EventId::START, 9).await.unwrap().len();
+    let later = now + 1_000_000;
+    assert_eq!(prune(now - 1_000_000, 9).await, Written::Count(0));
+    assert_eq!(prune(later, 1).await, Written::Count(1), "one of them, the oldest");
+    assert_eq!([left(turns[0]).await, left(turns[1]).await, left(turns[2]).await, left(open).await], [0, 3, 3, 1]);
+    assert_eq!(prune(later, 9).await, Written::Count(2));
+    assert_eq!([left(turns[1]).await, left(turns[2]).await, left(open).await], [0, 0, 1], "open turns keep theirs");
+    assert_eq!(prune(later, 9).await, Written::Count(0));
+    for turn in turns {
+        assert!(store.turn(turn).await.unwrap().is_some(), "the rows stay");
+    }
+    // What ended at that moment or later stays.
+    let turn_id = queued_turn(store).await.turn_id;
+    let ended = Timestamp(later + 5);
+    let outcome = Outcome::Cancelled { partial: None };
+    let finish = Finish { turn_id, epoch: 0, outcome, at: ended, events: Vec::new(), audit: None };
+    write(store, Write::FinishTurn(Box::new(finish))).await;
+    assert_eq!(prune(ended.0, 9).await, Written::Count(0));
+    assert_eq!(prune(ended.0 + 1, 9).await, Written::Count(1));
 }

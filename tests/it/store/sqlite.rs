@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -13,16 +12,11 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, query};
 
-use super::{Fresh, accept, account, at, new_user, question, write};
+use super::fresh::Fresh;
+use super::{accept, account, at, new_user, question, write};
 
 mod contract {
-    super::super::contract!(super::fresh);
-}
-
-async fn fresh() -> Fresh {
-    let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("db")).await.unwrap();
-    Fresh { store: Arc::new(store), _directory: directory }
+    super::super::contract!(super::Fresh::sqlite);
 }
 
 async fn raw(path: &Path) -> SqliteConnection {
@@ -244,7 +238,7 @@ async fn a_search_that_nobody_waits_for_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_may_go_away() {
-    let fresh = fresh().await;
+    let fresh = Fresh::sqlite().await;
     let store = &*fresh.store;
     let user = new_user(store).await;
     let mut asked = Vec::new();
@@ -260,7 +254,7 @@ async fn a_caller_may_go_away() {
         let whole = store.turn(id).await.unwrap().is_some();
         assert_eq!(store.has_event(id, EventId { epoch: 0, seq: 1 }).await.unwrap(), whole);
     }
-    store.close().await;
+    fresh.end().await;
 }
 
 #[tokio::test]

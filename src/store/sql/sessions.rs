@@ -1,12 +1,8 @@
 //! Writes to agent sessions.
 
-use serde_json::json;
-use sqlx::{SqliteConnection, query};
-
 use super::columns::agent_session_columns;
-use super::read;
-use super::rows;
-use super::statement::{execute, returning};
+use super::session::{Session, arguments, one};
+use super::{read, rows};
 use crate::store::{SessionPatch, StoreError, Written};
 use crate::turn::{Timestamp, UserId};
 
@@ -16,46 +12,49 @@ const NAME_MAX: usize = 64;
 const SUFFIX_MIN: usize = 8;
 const SUFFIX_STEP: usize = 4;
 
-/// Takes the first candidate (a JSON array, best first) that nobody has.
+/// No row where the name, or the user's place, is taken.
 const INSERT: &str = concat!(
     "INSERT INTO agent_sessions (name, user_id, persona, backend, created_at, updated_at) \
-     SELECT value, ?2, ?3, ?4, ?5, ?5 FROM json_each(?1) \
-     WHERE value NOT IN (SELECT name FROM agent_sessions) ORDER BY key LIMIT 1 RETURNING ",
+     VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING RETURNING ",
     agent_session_columns!()
 );
 
 const TAKE: &str = concat!(
-    "UPDATE agent_sessions SET owner_node = ?2, lease_until = ?3, epoch = epoch + 1, updated_at = ?4 \
-     WHERE name = ?1 RETURNING ",
+    "UPDATE agent_sessions SET owner_node = $2, lease_until = $3, epoch = epoch + 1, updated_at = $4 \
+     WHERE name = $1 RETURNING ",
     agent_session_columns!()
 );
 
-const PATCH: &str = "UPDATE agent_sessions SET state = coalesce(?2, state), last_reason = coalesce(?3, last_reason), \
-     restarts = restarts + ?4, agent_resume_id = coalesce(?5, agent_resume_id), \
-     last_used_at = coalesce(?6, last_used_at), updated_at = ?7 WHERE name = ?1";
+const PATCH: &str = "UPDATE agent_sessions SET state = coalesce($2, state), last_reason = coalesce($3, last_reason), \
+     restarts = restarts + $4, agent_resume_id = coalesce($5, agent_resume_id), \
+     last_used_at = coalesce($6, last_used_at), updated_at = $7 WHERE name = $1";
 
 /// `Write::OpenAgentSession`. `Constraint` where the prefix makes no usable name or all names are taken.
-pub(super) async fn open(
-    connection: &mut SqliteConnection,
+pub(super) async fn open<S: Session>(
+    session: &mut S,
     prefix: &str,
     user_id: UserId,
     persona: &str,
     backend: &str,
 ) -> Result<Written, StoreError> {
-    let user = user_id.to_string();
-    let known = query(read::AGENT_SESSION).bind(&user).bind(persona);
-    if let Some(session) = returning(connection, known, rows::agent_session).await? {
-        return Ok(Written::AgentSession(Box::new(session)));
-    }
     let candidates = candidates(prefix, user_id);
-    if candidates.is_empty() {
-        return Err(StoreError::Constraint(format!("{prefix:?} cannot begin the name of an agent session")));
+    let usable = !candidates.is_empty();
+    for name in candidates.into_iter().map(Some).chain([None]) {
+        // Before the first name, and again after each that was not to be had: it may have been made just now.
+        let known = arguments![user_id, persona];
+        if let Some(known) = one(session, read::AGENT_SESSION, known, rows::agent_session).await? {
+            return Ok(Written::AgentSession(Box::new(known)));
+        }
+        let Some(name) = name else { break };
+        let new = arguments![name, user_id, persona, backend, Timestamp::now()];
+        if let Some(made) = one(session, INSERT, new, rows::agent_session).await? {
+            return Ok(Written::AgentSession(Box::new(made)));
+        }
     }
-    let bound = query(INSERT).bind(json!(candidates).to_string()).bind(user).bind(persona).bind(backend);
-    match returning(connection, bound.bind(Timestamp::now().0), rows::agent_session).await? {
-        Some(session) => Ok(Written::AgentSession(Box::new(session))),
-        None => Err(StoreError::Constraint(format!("every name for an agent session of {user_id} is taken"))),
-    }
+    Err(StoreError::Constraint(match usable {
+        true => format!("every name for an agent session of {user_id} is taken"),
+        false => format!("{prefix:?} cannot begin the name of an agent session"),
+    }))
 }
 
 /// The names that a user's agent session may get, best first.
@@ -78,27 +77,33 @@ fn is_name(text: &str) -> bool {
 }
 
 /// `Write::TakeAgentSession`. `Constraint` where there is none of this name.
-pub(super) async fn take(
-    connection: &mut SqliteConnection,
+pub(super) async fn take<S: Session>(
+    session: &mut S,
     name: &str,
     node: &str,
     lease_until: Timestamp,
 ) -> Result<Written, StoreError> {
-    let bound = query(TAKE).bind(name).bind(node).bind(lease_until.0).bind(Timestamp::now().0);
-    let session = returning(connection, bound, rows::agent_session).await?.ok_or_else(|| unknown(name))?;
-    Ok(Written::AgentSession(Box::new(session)))
+    let arguments = arguments![name, node, lease_until, Timestamp::now()];
+    let taken = one(session, TAKE, arguments, rows::agent_session).await?.ok_or_else(|| unknown(name))?;
+    Ok(Written::AgentSession(Box::new(taken)))
 }
 
 /// `Write::PatchAgentSession`. `Constraint` where there is none of this name.
-pub(super) async fn patch(
-    connection: &mut SqliteConnection,
+pub(super) async fn patch<S: Session>(
+    session: &mut S,
     name: &str,
     patch: &SessionPatch,
 ) -> Result<Written, StoreError> {
-    let bound = query(PATCH).bind(name).bind(patch.state.as_deref()).bind(patch.last_reason.as_deref());
-    let bound = bound.bind(patch.restarts).bind(patch.agent_resume_id.as_deref());
-    let bound = bound.bind(patch.last_used_at.map(|at| at.0)).bind(Timestamp::now().0);
-    if execute(connection, bound).await? == 0 {
+    let arguments = arguments![
+        name,
+        &patch.state,
+        &patch.last_reason,
+        patch.restarts,
+        &patch.agent_resume_id,
+        patch.last_used_at,
+        Timestamp::now(),
+    ];
+    if session.execute(PATCH, arguments).await? == 0 {
         return Err(unknown(name));
     }
     Ok(Written::Done)

@@ -1,0 +1,82 @@
+//! Writes to users, tokens, web sessions and the audit log.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::session::{Session, arguments};
+use crate::store::{ApiToken, AuditEntry, StoreError, User, WebSession, Written};
+use crate::turn::Timestamp;
+
+const SAVE_USER: &str = "INSERT INTO users (user_id, email, display_name, role, disabled_at, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $6) \
+     ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, display_name = excluded.display_name, \
+     role = excluded.role, disabled_at = excluded.disabled_at, updated_at = excluded.updated_at";
+
+const CREATE_TOKEN: &str = "INSERT INTO api_tokens (token_id, user_id, name, hash, scopes, expires_at, last_used_at, \
+     revoked_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+
+const REVOKE_TOKEN: &str =
+    "UPDATE api_tokens SET revoked_at = $2, updated_at = $2 WHERE token_id = $1 AND revoked_at IS NULL";
+
+const CREATE_WEB_SESSION: &str = "INSERT INTO web_sessions (hash, user_id, expires_at, last_seen_at, created_at, \
+     updated_at) VALUES ($1, $2, $3, $4, $5, $5)";
+
+const DELETE_WEB_SESSION: &str = "DELETE FROM web_sessions WHERE hash = $1";
+
+const AUDIT: &str = "INSERT INTO audit_log (actor, action, target, detail, at) VALUES ($1, $2, $3, $4, $5)";
+
+/// `Write::SaveUser`. `Constraint` where someone else has the email.
+pub(super) async fn save_user<S: Session>(session: &mut S, user: &User) -> Result<Written, StoreError> {
+    let (role, now) = (user.role.as_str(), Timestamp::now());
+    let arguments = arguments![user.user_id, &user.email, &user.display_name, role, user.disabled_at, now];
+    session.execute(SAVE_USER, arguments).await?;
+    Ok(Written::Done)
+}
+
+/// `Write::CreateToken`.
+pub(super) async fn create_token<S: Session>(session: &mut S, token: &ApiToken) -> Result<Written, StoreError> {
+    let arguments = arguments![
+        token.token_id,
+        token.user_id,
+        &token.name,
+        &token.hash,
+        json!(token.scopes).to_string(),
+        token.expires_at,
+        token.last_used_at,
+        token.revoked_at,
+        Timestamp::now(),
+    ];
+    session.execute(CREATE_TOKEN, arguments).await?;
+    Ok(Written::Done)
+}
+
+/// `Write::RevokeToken`.
+pub(super) async fn revoke_token<S: Session>(
+    session: &mut S,
+    token_id: Uuid,
+    at: Timestamp,
+) -> Result<Written, StoreError> {
+    session.execute(REVOKE_TOKEN, arguments![token_id, at]).await.map(Written::Count)
+}
+
+/// `Write::CreateWebSession`.
+pub(super) async fn create_web_session<S: Session>(
+    session: &mut S,
+    browser: &WebSession,
+) -> Result<Written, StoreError> {
+    let now = Timestamp::now();
+    let arguments = arguments![&browser.hash, browser.user_id, browser.expires_at, browser.last_seen_at, now];
+    session.execute(CREATE_WEB_SESSION, arguments).await?;
+    Ok(Written::Done)
+}
+
+/// `Write::DeleteWebSession`.
+pub(super) async fn delete_web_session<S: Session>(session: &mut S, hash: &str) -> Result<Written, StoreError> {
+    session.execute(DELETE_WEB_SESSION, arguments![hash]).await.map(Written::Count)
+}
+
+/// `Write::Audit`, and what other writes leave in the audit log.
+pub(super) async fn audit<S: Session>(session: &mut S, entry: &AuditEntry) -> Result<(), StoreError> {
+    let arguments = arguments![&entry.actor, &entry.action, &entry.target, entry.detail.to_string(), entry.at];
+    session.execute(AUDIT, arguments).await.map(drop)
+}

@@ -1,0 +1,37 @@
+//! From a write to its statements.
+
+use super::session::Session;
+use super::{accounts, conversations, endings, events, sessions, turns};
+use crate::store::{StoreError, Write, Written};
+
+/// Makes one write, in whole or in part: where it fails, the caller has to take back what was done.
+pub(super) async fn apply<S: Session>(session: &mut S, write: &Write) -> Result<Written, StoreError> {
+    match write {
+        Write::Nothing => Ok(Written::Done),
+        Write::AcceptTurn(new) => turns::accept(session, new).await,
+        Write::ClaimTurn { turn_id, epoch, pane, at } => turns::claim(session, *turn_id, *epoch, pane, *at).await,
+        Write::StartTurn { turn_id, epoch, at } => turns::start(session, *turn_id, *epoch, *at).await,
+        Write::ReattachTurn { turn_id, epoch, pane } => turns::reattach(session, *turn_id, *epoch, pane).await,
+        Write::FinishTurn(finish) => endings::finish(session, finish).await,
+        Write::RecordLate(finish) => endings::record_late(session, finish).await,
+        Write::PruneEvents { ended_before, limit } => events::prune(session, *ended_before, *limit).await,
+        Write::AppendEvents { turn_id, events, at } => events::append(session, *turn_id, events, *at).await,
+        Write::RenameConversation { session_id, user_id, title, audit } => {
+            conversations::rename(session, *session_id, *user_id, title, audit).await
+        }
+        Write::HideConversation { session_id, user_id, audit } => {
+            conversations::hide(session, *session_id, *user_id, audit).await
+        }
+        Write::OpenAgentSession { prefix, user_id, persona, backend } => {
+            sessions::open(session, prefix, *user_id, persona, backend).await
+        }
+        Write::TakeAgentSession { name, node, lease_until } => sessions::take(session, name, node, *lease_until).await,
+        Write::PatchAgentSession { name, patch } => sessions::patch(session, name, patch).await,
+        Write::SaveUser(user) => accounts::save_user(session, user).await,
+        Write::CreateToken(token) => accounts::create_token(session, token).await,
+        Write::RevokeToken { token_id, at } => accounts::revoke_token(session, *token_id, *at).await,
+        Write::CreateWebSession(browser) => accounts::create_web_session(session, browser).await,
+        Write::DeleteWebSession { hash } => accounts::delete_web_session(session, hash).await,
+        Write::Audit(entry) => accounts::audit(session, entry).await.map(|()| Written::Done),
+    }
+}
