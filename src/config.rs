@@ -2,6 +2,7 @@
 
 mod load;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,9 +79,9 @@ impl State {
 }
 
 /// Section `[store]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Store {
-    /// `sqlite://PATH`; never empty after [`load`].
+    /// `sqlite://PATH`, `postgres://…` or `postgresql://…`; never empty after [`load`].
     pub url: String,
 }
 
@@ -246,7 +247,19 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
 impl Store {
+    /// Whether the URL names a PostgreSQL server.
+    pub fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres://") || self.url.starts_with("postgresql://")
+    }
+
     /// The database's file, where the URL names one.
     pub fn sqlite_path(&self) -> Option<&Path> {
         self.url.strip_prefix("sqlite://").map(Path::new)

@@ -18,6 +18,7 @@ use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
 use crate::private;
 use crate::secret;
+use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
@@ -252,9 +253,13 @@ fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
 /// # Errors
 /// What the driver says.
 pub async fn open_store(config: &Config) -> Result<SharedStore, StartError> {
-    let path =
-        config.store.sqlite_path().ok_or_else(|| StartError::Configuration("store.url names no file".to_owned()))?;
-    Ok(Arc::new(SqliteStore::open(path).await?))
+    if let Some(path) = config.store.sqlite_path() {
+        return Ok(Arc::new(SqliteStore::open(path).await?));
+    }
+    // Nothing of the address itself is told: it may hold a password.
+    let wrong = |problem| StartError::Configuration(format!("store.url (DATABASE_URL): {problem}"));
+    let options = PostgresOptions::from_url(&config.store.url).map_err(wrong)?;
+    Ok(Arc::new(PostgresStore::open(options).await?))
 }
 
 /// A token of this user.

@@ -9,6 +9,7 @@ mod intake;
 mod locked;
 mod panes;
 mod readers;
+mod server;
 mod stop;
 
 use std::time::Duration;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sqlx::{Row, query};
 
 use crate::harness::sse::{held, kinds, replayable};
 use crate::harness::{Accepted, Client, TestApp, Tested, eventually};
@@ -59,8 +58,8 @@ async fn answered(user: &Client, turn: &Accepted) -> Tested<Value> {
 
 /// Every code that the turn had.
 async fn history(app: &TestApp, turn: &Accepted) -> Tested<Vec<Value>> {
-    let read = query("SELECT error_history FROM paliadin_turns WHERE turn_id = ?1").bind(&turn.turn_id);
-    let history: String = read.fetch_one(&mut app.database().await?).await?.get(0);
+    let read = "SELECT error_history FROM paliadin_turns WHERE turn_id = ?1";
+    let history = app.database().await?.value(read, &[&turn.turn_id]).await?;
     let history: Vec<Value> = serde_json::from_str(&history)?;
     Ok(history.into_iter().map(|entry| entry["code"].clone()).collect())
 }

@@ -11,7 +11,7 @@ use crate::store::{StoreError, Write, Written};
 type Results = Vec<Result<Written, StoreError>>;
 
 /// How often a batch is begun anew for which other writers left no way through.
-const CONFLICTS: u32 = 5;
+const CONFLICTS: u32 = 20;
 
 /// Opens and closes the connection that writes.
 #[async_trait]

@@ -83,6 +83,7 @@ async fn assert_refused(app: &TestApp, user: &crate::harness::Client) -> Tested 
 #[tokio::test]
 async fn a_full_disk_refuses_new_turns_and_loses_none() -> Tested {
     let mut app = TestApp::prepare(&[])?;
+    app.use_file()?;
     let state = app.state();
     fs::create_dir(&state)?;
     let disk = match SmallDisk::mount(&state) {
@@ -128,6 +129,7 @@ async fn turns_that_run_when_no_file_can_grow_are_recorded_later() -> Tested {
 
 async fn limited() -> Tested {
     let mut app = TestApp::prepare(&[])?;
+    app.use_file()?;
     // Without this the signal would end it; as on a full disk, the write shall fail.
     let ignore = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"].map(str::to_owned);
     app.wrap(ignore.into(), None);

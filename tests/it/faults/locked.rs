@@ -41,9 +41,16 @@ impl Drop for Lock {
     }
 }
 
+async fn on_file() -> Tested<TestApp> {
+    let mut app = TestApp::prepare(&[])?;
+    app.use_file()?;
+    app.boot().await?;
+    Ok(app)
+}
+
 #[tokio::test]
 async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Tested {
-    let app = TestApp::start().await?;
+    let app = on_file().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!lines 800 20").await?;
     let follower = Follower::of(&user, &turn);
@@ -85,7 +92,7 @@ async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Te
 
 #[tokio::test]
 async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tested {
-    let mut app = TestApp::start().await?;
+    let mut app = on_file().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!lines 20 20").await?;
     let waiting = user.ask("!echo waited").await?;

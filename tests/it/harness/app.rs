@@ -11,15 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection, query};
 use tempfile::TempDir;
 
 use super::client::{Client, Place};
+use super::database::{self, Database};
 use super::processes::{self, Process};
 use super::server::ServerProcess;
 use super::typed::{self, Typed};
-use super::{Tested, eventually};
+use super::{Tested, eventually, postgres};
 
 /// Lines of the server's log that are shown where a test fails.
 const LOG_SHOWN: usize = 60;
@@ -34,6 +33,8 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
     replies: Mutex<Vec<String>>,
+    /// Its database on the server that tests share, where the run is for PostgreSQL.
+    database: Option<String>,
     /// Words before every command of the program.
     wrapped: Vec<String>,
     /// Where the state directory is to be seen from here, if not at its own path; and what keeps it there.
@@ -70,8 +71,14 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let database = if database::is_postgres() { Some(database::create()?) } else { None };
         let (replies, wrapped, seen, may_leave_inputs) = (Mutex::default(), Vec::new(), None, false);
-        Ok(Self { root, place, settings, server: None, replies, wrapped, seen, may_leave_inputs })
+        Ok(Self { root, place, settings, server: None, replies, database, wrapped, seen, may_leave_inputs })
+    }
+
+    /// Keeps to a file, whatever the run is for: what is tested is about the file.
+    pub fn use_file(&mut self) -> Tested {
+        self.database.take().map_or(Ok(()), |name| database::remove(&name))
     }
 
     /// Sets a further variable for the next start.
@@ -141,6 +148,9 @@ impl TestApp {
         command.env("HOME", self.root().join("home"));
         command.env("PALIADIN_STATE_DIR", self.root().join("state")).env("PALIADIN_LISTEN", "127.0.0.1:0");
         command.env("PALIADIN_PROFILE", "demo").env("PALIADIN_AGENT__TYPED_LOG", self.typed_log());
+        if let Some(url) = self.database.as_ref().and_then(|name| Some(postgres::shared().ok()?.url(name))) {
+            command.env("DATABASE_URL", url);
+        }
         command.env("PALIADIN_FAULTS", self.root().join("faults"));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -257,8 +267,11 @@ impl TestApp {
     }
 
     /// A connection of its own to the database.
-    pub async fn database(&self) -> Tested<SqliteConnection> {
-        Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
+    pub async fn database(&self) -> Tested<Database> {
+        match &self.database {
+            Some(name) => Database::server(name).await,
+            None => Database::file(&self.state().join("paliadin.db")).await,
+        }
     }
 
     /// How many entries of this action and target the audit log has, once everything that was done is written down: a
@@ -268,8 +281,8 @@ impl TestApp {
         if ready != 200 {
             return Err(format!("not ready: {ready}").into());
         }
-        let count = query("SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2");
-        Ok(count.bind(action).bind(target).fetch_one(&mut self.database().await?).await?.get(0))
+        let count = "SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2";
+        Ok(self.database().await?.value(count, &[action, target]).await?.parse()?)
     }
 
     /// Arms a fault point.
@@ -339,6 +352,7 @@ impl TestApp {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
             Err(error) => left.push(error.to_string()),
         }
+        self.use_file()?;
         if left.is_empty() { Ok(()) } else { Err(left.join("; ").into()) }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
-use sqlx::{Row, query};
 
 use super::clients::{Asked, Held};
 use super::killer::Prey;
@@ -16,17 +15,14 @@ const TRUTHFUL: [&str; 5] = ["agent_died", "uncertain", "tmux_unavailable", "boo
 
 /// The turns that are open, for whoever wonders what is stuck.
 pub async fn open(app: &TestApp) -> Tested<String> {
-    let rows = query(
-        "SELECT turn_id, agent_session, state, epoch, delivering_pane FROM paliadin_turns \
-         WHERE state IN ('queued', 'running') ORDER BY turn_id LIMIT 20",
-    );
-    let rows = rows.fetch_all(&mut app.database().await?).await?;
+    let rows = "SELECT turn_id, agent_session, state, epoch, delivering_pane FROM paliadin_turns \
+         WHERE state IN ('queued', 'running') ORDER BY turn_id LIMIT 20";
+    let rows = app.database().await?.rows(rows, &[]).await?;
     let shown = rows.iter().map(|row| {
-        let text = |column| row.get::<Option<String>, _>(column).unwrap_or_default();
-        let (id, session, state, pane) =
-            (text("turn_id"), text("agent_session"), text("state"), text("delivering_pane"));
-        let typed = app.typed(&id).map(|typed| typed.len()).unwrap_or_default();
-        format!("{id} of {session}: {state}, epoch {}, pane {pane:?}, typed {typed} times", row.get::<i64, _>("epoch"))
+        let text = |column: usize| row[column].clone().unwrap_or_default();
+        let typed = app.typed(&text(0)).map(|typed| typed.len()).unwrap_or_default();
+        let (id, session, state, epoch, pane) = (text(0), text(1), text(2), text(3), text(4));
+        format!("{id} of {session}: {state}, epoch {epoch}, pane {pane:?}, typed {typed} times")
     });
     Ok(format!("open turns, at most 20 of them:\n{}", shown.collect::<Vec<_>>().join("\n")))
 }
@@ -131,11 +127,15 @@ fn problems(turn: &Asked, row: &Value, typed: usize, later: Option<&Held>, prey:
 
 /// Turns that have not exactly one row, and rows that nobody asked for.
 async fn lost(app: &TestApp, asked: &[Asked]) -> Tested<Vec<String>> {
-    let rows = query(
-        "SELECT client_turn_id, count(*) AS rows FROM paliadin_turns WHERE client_turn_id IS NOT NULL GROUP BY 1",
-    );
-    let rows = rows.fetch_all(&mut app.database().await?).await?;
-    let mut rows: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows = "SELECT client_turn_id, count(*) FROM paliadin_turns WHERE client_turn_id IS NOT NULL GROUP BY 1";
+    let rows = app.database().await?.rows(rows, &[]).await?;
+    let mut rows: HashMap<String, i64> = rows
+        .into_iter()
+        .map(|row| {
+            let text = |column: usize| row[column].clone().unwrap_or_default();
+            Ok((text(0), text(1).parse()?))
+        })
+        .collect::<Tested<_>>()?;
     let mut lost = Vec::new();
     for turn in asked {
         match rows.remove(&turn.client_turn_id) {

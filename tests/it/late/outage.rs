@@ -1,7 +1,6 @@
 //! The janitor in trouble: it tries again, says so once, and takes nothing along.
 
 use serde_json::{Value, json};
-use sqlx::query;
 
 use super::{SWEEPS, answer, answered, died, logged, swept};
 use crate::harness::{TestApp, Tested, eventually};
@@ -18,7 +17,7 @@ async fn a_store_that_takes_nothing_is_waited_for() -> Tested {
     let turn = died(&user).await?;
     swept(&app, 1).await?;
     let mut other = app.database().await?;
-    query("BEGIN IMMEDIATE").execute(&mut other).await?;
+    other.lock().await?;
     answer(&app, &turn, "at last")?;
     let trouble = "the janitor cannot do its work now";
     eventually("word of the trouble", async || Ok((logged(&app, trouble)? > 0).then_some(()))).await?;
@@ -32,7 +31,7 @@ async fn a_store_that_takes_nothing_is_waited_for() -> Tested {
     assert_eq!(user.get(&format!("/api/paliadin/turns/{}/recover", turn.turn_id)).await?.status, 503);
     assert_eq!(logged(&app, trouble)?, 1);
     assert_eq!(janitor(&app).await?["restarts"], 0);
-    query("ROLLBACK").execute(&mut other).await?;
+    other.unlock().await?;
     assert_eq!(answered(&user, &turn).await?["response"], "at last");
     eventually("word of the end", async || Ok((logged(&app, "the janitor can do its work again")? == 1).then_some(())))
         .await?;

@@ -4,7 +4,6 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sqlx::{Row, query};
 use uuid::Uuid;
 
 use super::{NO_SWEEPS, SWEEPS, answer, answered, died, swept};
@@ -64,10 +63,7 @@ async fn an_agent_whose_session_nobody_knows_is_ended() -> Tested {
     let agent = app.process(Process::is_agent)?;
     assert_eq!(other.response("!count").await?, "1");
     app.stop(Signal::TERM)?;
-    query("DELETE FROM agent_sessions WHERE user_id = ?1")
-        .bind(&user.user_id)
-        .execute(&mut app.database().await?)
-        .await?;
+    app.database().await?.run("DELETE FROM agent_sessions WHERE user_id = ?1", &[&user.user_id]).await?;
     app.boot().await?;
     eventually("its end", async || Ok((!app.processes()?.iter().any(|one| one.pid == agent.pid)).then_some(())))
         .await?;
@@ -85,9 +81,9 @@ async fn a_session_whose_agent_went_unseen_is_told_so() -> Tested {
     app.process(Process::is_agent)?.kill()?;
     app.boot().await?;
     eventually("the row to tell", async || {
-        let read = query("SELECT state, last_reason FROM agent_sessions").fetch_one(&mut app.database().await?).await?;
-        let (state, reason): (String, String) = (read.get(0), read.get(1));
-        Ok((state == "ended" && reason == "the agent ended while nobody watched it").then_some(()))
+        let told = "SELECT state || ': ' || coalesce(last_reason, '') FROM agent_sessions";
+        let told = app.database().await?.value(told, &[]).await?;
+        Ok((told == "ended: the agent ended while nobody watched it").then_some(()))
     })
     .await?;
     assert_eq!(user.response("!count").await?, "1");
@@ -106,7 +102,7 @@ async fn a_turn_that_nobody_looks_after_is_run() -> Tested {
     let copy = "INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, persona, profile, \
          user_message, queued_at, created_at, updated_at) SELECT ?2, user_id, session_id, agent_session, 'queued', \
          backend, persona, profile, user_message, queued_at, created_at, updated_at FROM paliadin_turns WHERE turn_id = ?1";
-    query(copy).bind(&turn.turn_id).bind(&left).execute(&mut app.database().await?).await?;
+    app.database().await?.run(copy, &[&turn.turn_id, &left]).await?;
     eventually("the turn to be run", async || {
         let row = user.turn(&left).await?;
         Ok((row["state"] == "done" && row["response"] == "once more").then_some(()))
@@ -115,8 +111,8 @@ async fn a_turn_that_nobody_looks_after_is_run() -> Tested {
 }
 
 async fn events(app: &TestApp, turn: &Accepted) -> Tested<i64> {
-    let count = query("SELECT count(*) FROM turn_events WHERE turn_id = ?1").bind(&turn.turn_id);
-    Ok(count.fetch_one(&mut app.database().await?).await?.get(0))
+    let count = "SELECT count(*) FROM turn_events WHERE turn_id = ?1";
+    Ok(app.database().await?.value(count, &[&turn.turn_id]).await?.parse()?)
 }
 
 async fn pruned(app: &TestApp, turn: &Accepted) -> Tested {
