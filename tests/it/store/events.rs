@@ -71,9 +71,6 @@ pub async fn events_need_their_turn(store: &dyn Store) {
 pub async fn events_are_pruned_by_the_age_of_their_turn(store: &dyn Store) {
     // Ids tell when a turn was accepted, so these moments have to be real ones.
     let now = Timestamp::now().0;
-    // Whatever else may be there.
-    let before = Write::PruneEvents { ended_before: Timestamp(now + 1_000_000), limit: 1_000_000 };
-    write(store, before).await;
     let mut turns = Vec::new();
     for moment in [now + 10, now + 20, now + 30] {
         let turn_id = queued_turn(store).await.turn_id;
