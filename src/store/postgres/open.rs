@@ -13,9 +13,6 @@ use crate::store::sql::migrations::{self, Step};
 
 const MIGRATIONS: &[Step] = &[(1, "init", include_str!("../../../migrations/postgres/0001_init.sql"))];
 
-/// Under which processes that start at once bring the schema up to date one after the other: "paliadin" in ASCII.
-const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"paliadin");
-
 /// How often the server looks whether anyone still waits for a search.
 const LOOK_FOR_CLIENT: Duration = Duration::from_millis(100);
 
@@ -87,8 +84,9 @@ pub(super) async fn migrate(connection: &mut PgConnection, options: &PostgresOpt
         return Err(StoreError::Corrupt(format!("{place} has the encoding {encoding}; UTF8 is needed")));
     }
     let mut transaction = connection.begin().await.map_err(unavailable)?;
-    let lock = query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
-    lock.execute(&mut *transaction).await.map_err(unavailable)?;
+    // Processes that start at once do it one after the other.
+    let lock = "SELECT pg_advisory_xact_lock(1885432937, 1)";
+    raw_sql(lock).execute(&mut *transaction).await.map_err(unavailable)?;
     migrations::run(&mut *transaction, MIGRATIONS).await?;
     transaction.commit().await.map_err(unavailable)
 }

@@ -54,7 +54,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    fn told<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    pub(super) fn told<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.answered = Instant::now();
         self.conflicted = answer.as_ref().is_err_and(is_conflict);
         answer.map_err(store_error)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::Connection;
+use sqlx::{Connection, raw_sql};
 use tokio::time::timeout;
 
 use super::error::unavailable;
@@ -15,6 +15,13 @@ use crate::store::sql::writer::{Connect, Writer};
 
 /// A connection that was silent for longer than this is tested before it is used: the server may be gone.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// Statements that go to the server together. The lock ("pali" in ASCII, and a number of ours) is only there to be alone with:
+/// whoever was in a deadlock waits until nobody else writes, and then nobody else begins.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                     SELECT pg_advisory_xact_lock_shared(1885432937, 2)";
+const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                           SELECT pg_advisory_xact_lock(1885432937, 2)";
 
 /// Opens and closes it.
 pub(super) struct Connector(pub(super) PostgresOptions);
@@ -46,6 +53,12 @@ impl Connect for Connector {
     async fn is_alive(&self, writing: &mut Writing) -> bool {
         writing.answered.elapsed() < SILENCE
             || matches!(timeout(self.0.patience, writing.connection.ping()).await, Ok(Ok(())))
+    }
+
+    async fn begin(&self, writing: &mut Writing, alone: bool) -> Result<(), StoreError> {
+        let statements = if alone { BEGIN_ALONE } else { BEGIN };
+        let begun = raw_sql(statements).execute(&mut writing.connection).await;
+        writing.told(begun).map(drop)
     }
 
     fn is_conflict(&self, writing: &Writing) -> bool {

@@ -36,7 +36,7 @@ const HISTORY: &str = history!(turn_columns!());
 
 /// Both databases have the lengths beside the texts: these themselves are not read for it.
 const HISTORY_SIZES: &str = history!(
-    "octet_length(user_message) + coalesce(octet_length(context), 0) + coalesce(octet_length(response), 0) \
+    "CAST(octet_length(user_message) AS bigint) + coalesce(octet_length(context), 0) + coalesce(octet_length(response), 0) \
      + coalesce(octet_length(partial), 0) + octet_length(error_history) + octet_length(used_tools) \
      + octet_length(rows_seen) AS size"
 );

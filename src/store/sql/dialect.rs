@@ -5,8 +5,6 @@ use super::conversations::{page, search, summaries, visible};
 
 /// The statements of one database.
 pub(in crate::store) struct Dialect {
-    /// Begins a transaction that writes.
-    pub(super) begin: &'static str,
     /// Takes the lock under which turns are added to a user's conversations, and these are changed, where the
     /// transaction alone does not keep other writers out.
     pub(super) lock_user: Option<&'static str>,
@@ -71,7 +69,6 @@ macro_rules! prunable {
 
 /// SQLite: one writer at a time, whatever the process.
 pub(in crate::store) static SQLITE: Dialect = Dialect {
-    begin: "BEGIN IMMEDIATE",
     lock_user: None,
     claim: claim!(""),
     reattach: reattach!(""),
@@ -91,7 +88,6 @@ pub(in crate::store) static SQLITE: Dialect = Dialect {
 /// an `UPDATE` looks at its row again once it has the row's lock: what decides is in the `WHERE` of the change itself, or
 /// under a lock.
 pub(in crate::store) static POSTGRES: Dialect = Dialect {
-    begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
     // Foreign keys to the user are not held up by it.
     lock_user: Some("SELECT user_id FROM users WHERE user_id = $1 FOR NO KEY UPDATE"),
     // Whoever takes the agent session waits for claims under the epoch before, and claims wait for whoever takes it.

@@ -10,9 +10,6 @@ use crate::store::{StoreError, Write, Written};
 
 type Results = Vec<Result<Written, StoreError>>;
 
-/// How often a batch is begun anew for which other writers left no way through.
-const CONFLICTS: u32 = 5;
-
 /// Opens and closes the connection that writes.
 #[async_trait]
 pub(in crate::store) trait Connect: Send + Sync {
@@ -27,6 +24,9 @@ pub(in crate::store) trait Connect: Send + Sync {
 
     /// Whether a connection that was kept can still be used.
     async fn is_alive(&self, connection: &mut Self::Connection) -> bool;
+
+    /// Begins a transaction that writes; `alone`, without any other at the same time.
+    async fn begin(&self, connection: &mut Self::Connection, alone: bool) -> Result<(), StoreError>;
 
     /// Whether the last statement failed because of other transactions, and all of this one may be tried again.
     fn is_conflict(&self, connection: &Self::Connection) -> bool;
@@ -82,14 +82,47 @@ impl<C: Connect> Writer<C> {
         }
     }
 
+    /// A batch for which other writers left no way through is begun anew, without them.
     async fn settle(&self, connection: &mut C::Connection, batch: &[Write]) -> Result<Results, StoreError> {
-        for _ in 1..CONFLICTS {
-            match transact(connection, batch).await {
-                Err(_) if self.connect.is_conflict(connection) => control(connection, "ROLLBACK").await?,
-                settled => return settled,
+        match self.transact(connection, batch, false).await {
+            Err(_) if self.connect.is_conflict(connection) => {
+                control(connection, "ROLLBACK").await?;
+                self.transact(connection, batch, true).await
+            }
+            settled => settled,
+        }
+    }
+
+    /// Batches nearly always go through, so the first attempt spends nothing on keeping writes apart. Where one fails it
+    /// is all undone and done again with a savepoint round each write.
+    async fn transact(
+        &self,
+        connection: &mut C::Connection,
+        batch: &[Write],
+        alone: bool,
+    ) -> Result<Results, StoreError> {
+        self.connect.begin(connection, alone).await.map_err(unavailable)?;
+        let mut results = Vec::with_capacity(batch.len());
+        for write in batch {
+            match apply(connection, write).await {
+                Ok(written) => results.push(Ok(written)),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(_) => break,
             }
         }
-        transact(connection, batch).await
+        if results.len() == batch.len() {
+            control(connection, "COMMIT").await?;
+            return Ok(results);
+        }
+        control(connection, "ROLLBACK").await?;
+
+        self.connect.begin(connection, alone).await.map_err(unavailable)?;
+        results.clear();
+        for write in batch {
+            results.push(apply_apart(connection, write).await?);
+        }
+        control(connection, "COMMIT").await?;
+        Ok(results)
     }
 
     /// The connection, where there is one.
@@ -111,33 +144,6 @@ impl<C: Connect> Writer<C> {
     }
 }
 
-/// Batches nearly always go through, so the first attempt spends nothing on keeping writes apart. Where one fails it is
-/// all undone and done again with a savepoint round each write.
-async fn transact<S: Session>(session: &mut S, batch: &[Write]) -> Result<Results, StoreError> {
-    control(session, S::DIALECT.begin).await?;
-    let mut results = Vec::with_capacity(batch.len());
-    for write in batch {
-        match apply(session, write).await {
-            Ok(written) => results.push(Ok(written)),
-            Err(error @ StoreError::Unavailable(_)) => return Err(error),
-            Err(_) => break,
-        }
-    }
-    if results.len() == batch.len() {
-        control(session, "COMMIT").await?;
-        return Ok(results);
-    }
-    control(session, "ROLLBACK").await?;
-
-    control(session, S::DIALECT.begin).await?;
-    results.clear();
-    for write in batch {
-        results.push(apply_apart(session, write).await?);
-    }
-    control(session, "COMMIT").await?;
-    Ok(results)
-}
-
 /// Applies a write in whole or not at all. The outer error is the whole batch's.
 async fn apply_apart<S: Session>(session: &mut S, write: &Write) -> Result<Result<Written, StoreError>, StoreError> {
     control(session, "SAVEPOINT one_write").await?;
@@ -151,11 +157,15 @@ async fn apply_apart<S: Session>(session: &mut S, write: &Write) -> Result<Resul
     Ok(result)
 }
 
-/// A statement about the transaction. Where it fails the batch did not happen, or nobody knows, whatever the code.
+/// A statement about the transaction.
 async fn control<S: Session>(session: &mut S, statement: &'static str) -> Result<(), StoreError> {
-    match session.execute(statement, &[]).await {
-        Ok(_) => Ok(()),
-        Err(error @ StoreError::Unavailable(_)) => Err(error),
-        Err(error) => Err(StoreError::Unavailable(error.to_string())),
+    session.execute(statement, &[]).await.map(drop).map_err(unavailable)
+}
+
+/// Where a transaction cannot be begun or ended, the batch did not happen, or nobody knows, whatever the code.
+fn unavailable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(_) => error,
+        other => StoreError::Unavailable(other.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection, query};
 
 use super::error::unavailable;
 use super::{SqliteOptions, open};
@@ -40,6 +40,10 @@ impl Connect for Connector {
     /// Always: a file does not hang up.
     async fn is_alive(&self, _connection: &mut SqliteConnection) -> bool {
         true
+    }
+
+    async fn begin(&self, connection: &mut SqliteConnection, _alone: bool) -> Result<(), StoreError> {
+        query("BEGIN IMMEDIATE").execute(connection).await.map(drop).map_err(unavailable)
     }
 
     /// Never: a transaction begins with the only lock there is.
