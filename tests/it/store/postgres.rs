@@ -111,9 +111,9 @@ async fn the_settings_of_the_server_do_not_matter() {
     let url = format!("{}&options=-c%20timezone%3DAmerica%2FLima", shared().unwrap().url(name));
     let store = PostgresStore::open(PostgresOptions::from_url(&url).unwrap()).await.unwrap();
     let stores = fresh.several().await;
+    super::events::events_are_pruned_by_the_age_of_their_turn(&*stores[0]).await;
     super::turns::an_answer_reads_back(&store).await;
     super::late::a_late_answer_reads_back(&store).await;
-    super::events::events_are_pruned_by_the_age_of_their_turn(&*stores[0]).await;
     super::concurrent::every_take_is_an_epoch_of_its_own(&stores).await;
     let turn = queued_turn(&store).await;
     let stored = query("SELECT queued_at FROM paliadin_turns WHERE turn_id = $1").bind(turn.turn_id.0);
@@ -158,8 +158,7 @@ async fn a_batch_that_loses_its_connection_is_not_made() {
     let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let end_it = async || Ok(Some(query(waiting).fetch_all(&mut other).await?).filter(|ended| !ended.is_empty()));
-    let mut end_it = end_it;
-    eventually("the batch to wait for the row", async || end_it().await).await.unwrap();
+    eventually("the batch to wait for the row", end_it).await.unwrap();
     let result = writing.await.unwrap();
     assert!(is_unavailable(&result), "{result:?}");
     execute(&mut holder, "ROLLBACK").await;
@@ -351,13 +350,13 @@ async fn searches_wait_for_each_other_and_nobody_else_for_them() {
     println!("one search takes {whole:?}, five that were dropped and one more {:?}", begin.elapsed());
     // The server stops what nobody waits for; it looks now and then.
     let mut connection = raw(&fresh).await;
-    let mut running = async || {
+    let running = async || {
         let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                        AND state = 'active' AND query LIKE '%strpos%' AND pid <> pg_backend_pid()";
         let running: i64 = query(running).fetch_one(&mut connection).await?.get(0);
         Ok((running == 0).then_some(()))
     };
-    eventually("the searches to be stopped", async || running().await).await.unwrap();
+    eventually("the searches to be stopped", running).await.unwrap();
     fresh.end().await;
 }
 
