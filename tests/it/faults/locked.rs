@@ -1,11 +1,10 @@
 //! Another process holds the database's write lock.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
+use sqlx::{AssertSqlSafe, SqliteConnection, query};
 
 use super::{Follower, lines};
 use crate::harness::sse::kinds;
@@ -14,31 +13,17 @@ use crate::harness::{TestApp, Tested};
 /// A clean stop, with whatever is the matter.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Another program that has the database locked, until it is dropped.
-struct Lock {
-    child: Child,
-    input: Option<ChildStdin>,
+/// Locks the database by a transaction of this process, which is another one than the server's; it ends with the connection.
+async fn lock(app: &TestApp, how: &str) -> Tested<SqliteConnection> {
+    let mut database = app.database().await?;
+    query(AssertSqlSafe(format!("BEGIN {how}"))).execute(&mut database).await?;
+    Ok(database)
 }
 
-impl Lock {
-    /// `how` is `EXCLUSIVE` or `IMMEDIATE`.
-    fn take(app: &TestApp, how: &str) -> Tested<Self> {
-        let mut command = Command::new("sqlite3");
-        command.arg(app.state().join("paliadin.db")).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut input = child.stdin.take().ok_or("no input")?;
-        input.write_all(format!(".timeout 10000\nBEGIN {how};\nSELECT 'locked';\n").as_bytes())?;
-        let mut told = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut told)?;
-        if told.trim() == "locked" { Ok(Self { child, input: Some(input) }) } else { Err(told.into()) }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.child.wait();
-    }
+/// Gives the lock back.
+async fn unlock(mut database: SqliteConnection) -> Tested {
+    query("ROLLBACK").execute(&mut database).await?;
+    Ok(())
 }
 
 async fn on_file() -> Tested<TestApp> {
@@ -58,7 +43,7 @@ async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Te
     stream.until("content").await?;
     let other = app.user("bob@example.org")?;
     assert_eq!(other.response("!count").await?, "1");
-    let lock = Lock::take(&app, "EXCLUSIVE")?;
+    let database = lock(&app, "EXCLUSIVE").await?;
     let (hers, his) = (json!({ "user_message": "!echo her" }), json!({ "user_message": "!echo his" }));
     let nobody = app.nobody();
     let refusals = async { tokio::join!(user.post_turn(&hers), other.post_turn(&his), nobody.get("/readyz")) };
@@ -81,7 +66,7 @@ async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Te
     assert_eq!(app.typed_all()?.len(), 2, "what was refused is not typed");
     // Its end waits for the record of it.
     stream.until("content").await?;
-    drop(lock);
+    unlock(database).await?;
     let seen = follower.done(&app, &lines(800)).await?;
     assert!(!kinds(&seen).contains(&"resync"), "no event was lost");
     assert_eq!(app.nobody().get("/readyz").await?.status, 200);
@@ -98,14 +83,14 @@ async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tes
     let waiting = user.ask("!echo waited").await?;
     let followers = (Follower::of(&user, &turn), Follower::of(&user, &waiting));
     user.stream(&turn, None).await?.until("content").await?;
-    let lock = Lock::take(&app, "IMMEDIATE")?;
+    let database = lock(&app, "IMMEDIATE").await?;
     // The answer is there, and cannot be recorded.
     let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
     crate::harness::eventually("the answer", async || Ok(answer.exists().then_some(()))).await?;
     let since = Instant::now();
     app.stop(Signal::TERM)?;
     assert!(since.elapsed() < STOP, "{:?}", since.elapsed());
-    drop(lock);
+    unlock(database).await?;
     app.boot().await?;
     followers.0.done(&app, &lines(20)).await?;
     followers.1.done(&app, "waited").await?;
