@@ -82,15 +82,20 @@ pub(super) async fn attend(wiring: &Wiring, turn: Awaited) -> Attended {
 /// # Errors
 /// Where the store does not do its part.
 pub(super) async fn hope(wiring: &Wiring, turn: &Awaited) -> Result<Hope, StoreError> {
-    if matches!(look(wiring, turn).await?, Looked::Closed) {
-        return Ok(Hope::Answered);
+    let mut looked = look(wiring, turn).await?;
+    let mut hope = Hope::Working;
+    if !matches!(looked, Looked::Closed) && may_come(wiring, turn).await == Some(false) {
+        // It may have come just before the agent was seen to be done.
+        looked = look(wiring, turn).await?;
+        hope = Hope::Nothing;
     }
-    if may_come(wiring, turn).await != Some(false) {
-        return Ok(Hope::Working);
-    }
-    match look(wiring, turn).await? {
-        Looked::Closed => Ok(Hope::Answered),
-        Looked::Nothing | Looked::Refused(_) => Ok(Hope::Nothing),
+    // Where nothing is there, someone else may have recorded and removed it meanwhile.
+    let is_failed = |row: Turn| row.state == TurnState::Failed;
+    match looked {
+        Looked::Nothing | Looked::Refused(_) if wiring.store.turn(turn.turn_id).await?.is_some_and(is_failed) => {
+            Ok(hope)
+        }
+        _ => Ok(Hope::Answered),
     }
 }
 

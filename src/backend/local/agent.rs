@@ -72,7 +72,12 @@ impl Agent for Incarnation {
     }
 
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
-        self.keyboard.lock().await.interrupted = Some(turn);
+        let mut exit = self.exit_watch();
+        tokio::select! {
+            mut keyboard = self.keyboard.lock() => keyboard.interrupted = Some(turn),
+            // Whoever is about to type finds nobody.
+            _ = gone(&mut exit) => return Ok(()),
+        }
         // Whoever was about to type it may have written them anew.
         self.spool.remove_inputs(turn);
         let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
@@ -81,7 +86,6 @@ impl Agent for Incarnation {
         }
         let deadline = Instant::now() + self.config.interrupt_timeout;
         let mut changes = self.changes.clone();
-        let mut exit = self.exit_watch();
         let mut asked = false;
         loop {
             changes.mark_unchanged();
