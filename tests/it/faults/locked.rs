@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, SqliteConnection, query};
 
 use super::{Follower, lines};
+use crate::harness::database::Database;
 use crate::harness::sse::kinds;
 use crate::harness::{TestApp, Tested};
 
@@ -14,16 +14,15 @@ use crate::harness::{TestApp, Tested};
 const STOP: Duration = Duration::from_secs(5);
 
 /// Locks the database by a transaction of this process, which is another one than the server's; it ends with the connection.
-async fn lock(app: &TestApp, how: &str) -> Tested<SqliteConnection> {
+async fn lock(app: &TestApp, how: &str) -> Tested<Database> {
     let mut database = app.database().await?;
-    query(AssertSqlSafe(format!("BEGIN {how}"))).execute(&mut database).await?;
+    database.run(&format!("BEGIN {how}"), &[]).await?;
     Ok(database)
 }
 
 /// Gives the lock back.
-async fn unlock(mut database: SqliteConnection) -> Tested {
-    query("ROLLBACK").execute(&mut database).await?;
-    Ok(())
+async fn unlock(mut database: Database) -> Tested {
+    database.unlock().await
 }
 
 async fn on_file() -> Tested<TestApp> {
