@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Event, TestApp, Tested};
+use crate::harness::{Client, Event, TestApp, Tested, eventually};
 
 /// When a turn ran, as its row tells.
 fn span(row: &Value) -> Tested<(String, String)> {
@@ -74,8 +74,11 @@ async fn a_full_queue_refuses_and_the_positions_are_told() -> Tested {
     assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok_and(|after| after > 0)));
     assert_eq!(refused.problem().await?, "queue_full");
-    let queued = user.status().await?["agent_session"]["queued"].clone();
-    assert_eq!(queued.as_array().map(Vec::len), Some(8), "{queued}");
+    eventually("all of them to be shown", async || {
+        let queued = user.status().await?["agent_session"]["queued"].clone();
+        Ok((queued.as_array().map(Vec::len) == Some(8)).then_some(()))
+    })
+    .await?;
     let other = app.user("bob@example.org")?;
     assert_eq!(other.response("!echo free").await?, "free", "the limit is each user's own");
 
