@@ -13,7 +13,7 @@ PACKAGES := web/node_modules/.package-lock.json
 .NOTPARALLEL:
 # A page that was built by half counts as not built.
 .DELETE_ON_ERROR:
-.PHONY: help bootstrap run dev web test bench fmt lint
+.PHONY: help bootstrap run dev web test soak bench fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -39,6 +39,10 @@ test: bootstrap lint web ## every check and every test
 	cd web && npm test --silent
 	cargo test --features faults --lib --tests
 	cd web && npm run --silent --if-present e2e
+
+soak: bootstrap ## the server, agents and tmux killed at random; PALIADIN_SOAK_KILLS (1000) kills in each of the tests
+	PALIADIN_SOAK_KILLS=$${PALIADIN_SOAK_KILLS:-1000} \
+	    cargo test --features faults --test it -- kills:: --nocapture --test-threads=1
 
 bench: bootstrap web ## floors and the rows measured against them, into target/bench.md, and the page's frames; ARGS=--floors-only
 	cargo bench --bench engine -- $(ARGS)

@@ -1,6 +1,6 @@
 //! `make bench`: rows of the performance table, each against its floor, sample by sample in turns.
 //!
-//! Arguments: `--floors-only`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
+//! Arguments: `--floors-only`, `--only ROW`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
 
 mod floors;
 mod measure;
@@ -17,12 +17,14 @@ use floors::paste_to_pane::PasteToPane;
 use floors::turn_chain::TurnChain;
 use measure::{Measured, Outcome};
 use report::{Percentile, Report, Samples};
-use rows::{AnswerToEnd, PostToPane, WholeTurn};
+use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, WholeTurn};
 
 /// Samples of each floor and each row; the 99th percentile is then the third worst.
 const SAMPLES: usize = 200;
 /// Samples before the first that counts.
 const WARM_UP: usize = 20;
+/// Samples of what starts a server.
+const STARTS: usize = 60;
 /// Rest before each sample, in which the one before runs dry: write-back of its commits, removal of its files.
 const REST: Duration = Duration::from_millis(20);
 
@@ -35,12 +37,16 @@ struct Row {
     at: Percentile,
     /// The ratio may be this large.
     goal: f64,
+    /// Samples that are enough, where one takes long.
+    at_most: Option<usize>,
     floor: Box<dyn Measured>,
     row: Option<Box<dyn Measured>>,
 }
 
 struct Options {
     floors_only: bool,
+    /// The number of the only row that is wanted.
+    only: Option<u8>,
     samples: usize,
 }
 
@@ -63,15 +69,16 @@ fn failed(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {
 }
 
 fn options(arguments: &[String]) -> Outcome<Options> {
-    let mut options = Options { floors_only: false, samples: SAMPLES };
+    let mut options = Options { floors_only: false, only: None, samples: SAMPLES };
     let mut words = arguments.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
             // Cargo's own.
             "--bench" => {}
             "--floors-only" => options.floors_only = true,
+            "--only" => options.only = Some(words.next().unwrap_or_default().parse()?),
             "--samples" => options.samples = words.next().unwrap_or_default().parse()?,
-            other => return Err(format!("unknown argument {other:?}; --floors-only, --samples N").into()),
+            other => return Err(format!("unknown argument {other:?}; --floors-only, --only ROW, --samples N").into()),
         }
     }
     if options.samples == 0 {
@@ -97,10 +104,14 @@ fn bench(options: &Options) -> Outcome<()> {
     }
     report.bare_commit(commits);
 
-    for start in [row_1, row_2, row_3] {
+    for start in [row_1, row_2, row_3, row_8] {
         let mut row = start(directory.path(), !options.floors_only)?;
+        if options.only.is_some_and(|only| only != row.number) {
+            continue;
+        }
+        let samples = row.at_most.unwrap_or(usize::MAX).min(options.samples);
         let (mut floor, mut product) = (Samples::default(), Samples::default());
-        for index in 0..WARM_UP + options.samples {
+        for index in 0..WARM_UP + samples {
             let below = take(row.floor.as_mut())?;
             let above = row.row.as_mut().map(|row| take(row.as_mut())).transpose()?;
             if index >= WARM_UP {
@@ -108,7 +119,8 @@ fn bench(options: &Options) -> Outcome<()> {
                 above.into_iter().for_each(|sample| product.push(sample));
             }
         }
-        report.row(&row, floor, product);
+        let tally = row.row.as_mut().map(|row| row.tally()).transpose()?.flatten();
+        report.row(&row, floor, product, tally);
     }
     let target = scratch.parent().unwrap_or(scratch);
     report.publish(&target.join("bench.md"))
@@ -135,6 +147,7 @@ fn row_1(scratch: &Path, with_product: bool) -> Outcome<Row> {
         floor_name: "inotify, one commit, one loopback write",
         at: Percentile::P99,
         goal: 3.0,
+        at_most: None,
         floor: Box::new(InotifyToSocket::open(&fresh(scratch, "floor-1")?)?),
         row: if with_product { Some(Box::new(AnswerToEnd::open(&fresh(scratch, "row-1")?)?)) } else { None },
     })
@@ -147,6 +160,7 @@ fn row_2(scratch: &Path, with_product: bool) -> Outcome<Row> {
         floor_name: "two commits, control-mode paste",
         at: Percentile::P50,
         goal: 3.0,
+        at_most: None,
         floor: Box::new(PasteToPane::open(&fresh(scratch, "floor-2")?)?),
         row: if with_product { Some(Box::new(PostToPane::open(&fresh(scratch, "row-2")?)?)) } else { None },
     })
@@ -159,7 +173,21 @@ fn row_3(scratch: &Path, with_product: bool) -> Outcome<Row> {
         floor_name: "two commits, paste, answer by rename, inotify, one commit, one loopback write",
         at: Percentile::P50,
         goal: 3.0,
+        at_most: None,
         floor: Box::new(TurnChain::open(&fresh(scratch, "floor-3")?)?),
         row: if with_product { Some(Box::new(WholeTurn::open(&fresh(scratch, "row-3")?)?)) } else { None },
+    })
+}
+
+fn row_8(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        number: 8,
+        metric: "`kill -9` in mid-turn → answer delivered by the next server",
+        floor_name: "a clean start of the same program that serves an answer from the store",
+        at: Percentile::P50,
+        goal: 2.0,
+        at_most: Some(STARTS),
+        floor: Box::new(CleanStart::open(&fresh(scratch, "floor-8")?)?),
+        row: if with_product { Some(Box::new(Killed::open(&fresh(scratch, "row-8")?)?)) } else { None },
     })
 }

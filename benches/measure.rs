@@ -26,6 +26,19 @@ pub trait Measured {
 
     /// Does it once and says how long it took.
     fn sample(&mut self) -> Outcome<Duration>;
+
+    /// What has to be right beside the time, counted after the last sample; `None` where nothing is.
+    fn tally(&mut self) -> Outcome<Option<Tally>> {
+        Ok(None)
+    }
+}
+
+/// What was counted.
+pub struct Tally {
+    /// For the table.
+    pub text: String,
+    /// Whether it is as promised.
+    pub is_kept: bool,
 }
 
 /// CLOCK_MONOTONIC in nanoseconds: the one clock that several processes can compare.
@@ -84,6 +97,11 @@ impl Tail {
         let file = File::options().read(true).append(true).create(true).open(path)?;
         let watch = Watch::open(directory)?;
         Ok(Self { path: path.to_owned(), lines: BufReader::new(file), partial: String::new(), watch })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The next line that contains `text`.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::Row;
-use crate::measure::Outcome;
+use crate::measure::{Outcome, Tally};
 
 /// Which value of the sorted samples.
 #[derive(Clone, Copy)]
@@ -82,16 +82,18 @@ impl Report {
     }
 
     /// One line of the table; no `product` samples, no ratio.
-    pub fn row(&mut self, row: &Row, floor: Samples, product: Samples) {
+    pub fn row(&mut self, row: &Row, floor: Samples, product: Samples, tally: Option<Tally>) {
         let ratio = |at| Some(product.at(at)?.as_secs_f64() / floor.at(at)?.as_secs_f64());
-        let met = ratio(row.at).map_or("–", |ratio| if ratio <= row.goal { "yes" } else { "no" });
+        let is_kept = tally.as_ref().is_none_or(|tally| tally.is_kept);
+        let counted = tally.map(|tally| format!("; {}", tally.text)).unwrap_or_default();
+        let met = ratio(row.at).map_or("–", |ratio| if ratio <= row.goal && is_kept { "yes" } else { "no" });
         let times =
             [&floor, &product].map(|samples| [Percentile::P50, Percentile::P99].map(|at| shown(samples.at(at))));
         let ratios =
             [Percentile::P50, Percentile::P99].map(|at| ratio(at).map_or("–".into(), |it| format!("{it:.2}")));
         let _ = writeln!(
             self.table,
-            "| {} | {} | {} | {} | {} | ≤ {} at {} | {met} |",
+            "| {} | {}{counted} | {} | {} | {} | ≤ {} at {} | {met} |",
             row.number,
             row.metric,
             row.floor_name,

@@ -2,6 +2,7 @@
 
 mod load;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Config {
     pub agent: Agent,
     /// Limits of a turn.
     pub turn: Turn,
+    /// What is cleared up, and when.
+    pub janitor: Janitor,
     /// Event streams.
     pub stream: Stream,
     /// Who may come in.
@@ -76,9 +79,9 @@ impl State {
 }
 
 /// Section `[store]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Store {
-    /// `sqlite://PATH`; never empty after [`load`].
+    /// `sqlite://PATH`, `postgres://…` or `postgresql://…`; never empty after [`load`].
     pub url: String,
 }
 
@@ -109,6 +112,8 @@ pub struct Agent {
     /// Deadline for the confirmation of an interrupt.
     #[serde(with = "humantime_serde")]
     pub interrupt_timeout: Duration,
+    /// Agents that may live at once; zero for any number.
+    pub max_live: usize,
     /// The demo agent's record of what it received; empty for none.
     pub typed_log: PathBuf,
 }
@@ -124,6 +129,32 @@ pub struct Turn {
     pub max_response: usize,
     /// Queued turns per user.
     pub queue_limit: u32,
+    /// Longest time without a sign of life from the agent; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub silence_timeout: Duration,
+    /// Longest time that the agent may take; zero for none.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// How long an agent that was given up may go on while others wait.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// How long a late answer is awaited, whatever its agent does.
+    #[serde(with = "humantime_serde")]
+    pub recovery_window: Duration,
+}
+
+/// Section `[janitor]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Janitor {
+    /// From one sweep to the next.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Age at which files of an unknown turn are removed.
+    #[serde(with = "humantime_serde")]
+    pub orphan_age: Duration,
+    /// How long events are kept after their turn ended; zero for ever.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
 }
 
 /// Section `[stream]`.
@@ -216,7 +247,19 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
 impl Store {
+    /// Whether the URL names a PostgreSQL server.
+    pub fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres://") || self.url.starts_with("postgresql://")
+    }
+
     /// The database's file, where the URL names one.
     pub fn sqlite_path(&self) -> Option<&Path> {
         self.url.strip_prefix("sqlite://").map(Path::new)

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::actors::Limits;
 use crate::actors::root::Tree;
+use crate::actors::{Limits, Patience, Upkeep};
 use crate::agent::profile::{Profile, ProfileError};
 use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
 use crate::private;
 use crate::secret;
+use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
@@ -26,7 +28,9 @@ use crate::turn::{ErrorCode, Timestamp, UserId};
 /// The name of the command line's own token.
 const CLI_TOKEN: &str = "command line of this host";
 /// How long connections may take to end after the streams were closed.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a stop may take in all. What is not recorded by then is found again at the next start.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// Why the server cannot start. One line, for people.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +105,19 @@ impl Server {
         let backend = choose_backend(&config).await?;
         tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
         let streams = Arc::new(Streams::default());
-        let limits =
-            Limits { queue: config.turn.queue_limit, session_prefix: config.agent.session_prefix.replace('.', "_") };
+        let limits = Limits {
+            queue: config.turn.queue_limit,
+            live_agents: config.agent.max_live,
+            patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
+            drain: config.turn.drain_timeout,
+            upkeep: Upkeep {
+                interval: config.janitor.interval,
+                recovery_window: config.turn.recovery_window,
+                orphan_age: config.janitor.orphan_age,
+                retention: config.janitor.retention,
+            },
+            session_prefix: config.agent.session_prefix.replace('.', "_"),
+        };
         let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
         let (closing, closed) = watch::channel(false);
         let app = App {
@@ -111,6 +126,7 @@ impl Server {
             store,
             recorder: tree.recorder.clone(),
             sessions: tree.sessions.clone(),
+            janitor: tree.janitor.clone(),
             streams,
             registry: tree.registry.clone(),
             backend,
@@ -168,18 +184,21 @@ impl Server {
             let _ = stopped.await;
         });
         let mut serving = tokio::spawn(serving.into_future());
+        let by;
         tokio::select! {
             ended = &mut serving => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 ended.map_err(StartError::io("serving"))?;
+                by = Instant::now() + STOP_TIMEOUT;
             }
             () = self.tree.ended() => {
                 serving.abort();
-                self.app.backend.shutdown().await;
+                self.app.backend.detach().await;
                 return Err(StartError::Ended);
             }
             () = shutdown => {
-                tracing::info!("stopping");
+                tracing::info!("stopping; agents go on with their turns");
+                by = Instant::now() + STOP_TIMEOUT;
                 // Streams end, so that clients come again; then the connections do.
                 self.closing.send_replace(true);
                 let _ = stop.send(());
@@ -189,10 +208,15 @@ impl Server {
                 }
             }
         }
-        self.tree.stop().await;
-        self.app.backend.shutdown().await;
-        self.app.store.close().await;
-        tracing::info!("stopped");
+        let stop = async {
+            self.tree.stop().await;
+            self.app.backend.detach().await;
+            self.app.store.close().await;
+        };
+        match tokio::time::timeout_at(by, stop).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped before everything was recorded; the next start sees to it"),
+        }
         Ok(())
     }
 }
@@ -229,9 +253,13 @@ fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
 /// # Errors
 /// What the driver says.
 pub async fn open_store(config: &Config) -> Result<SharedStore, StartError> {
-    let path =
-        config.store.sqlite_path().ok_or_else(|| StartError::Configuration("store.url names no file".to_owned()))?;
-    Ok(Arc::new(SqliteStore::open(path).await?))
+    if let Some(path) = config.store.sqlite_path() {
+        return Ok(Arc::new(SqliteStore::open(path).await?));
+    }
+    // Nothing of the address itself is told: it may hold a password.
+    let wrong = |problem| StartError::Configuration(format!("store.url (DATABASE_URL): {problem}"));
+    let options = PostgresOptions::from_url(&config.store.url).map_err(wrong)?;
+    Ok(Arc::new(PostgresStore::open(options).await?))
 }
 
 /// A token of this user.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 use serde::Deserialize;
 
@@ -71,8 +72,22 @@ impl Client {
         if head.status != 200 {
             return Err(format!("GET {path}: {}", head.status).into());
         }
-        let chunks = Chunks { connection, left: 0, is_chunked: head.is_chunked, is_first: true };
+        let left = if head.is_chunked { 0 } else { head.length.unwrap_or(usize::MAX) };
+        let chunks = Chunks { connection, left, is_chunked: head.is_chunked, is_first: true };
         Ok(Stream { lines: BufReader::new(chunks) })
+    }
+
+    /// Follows the turn to its `end`, over as many connections as that takes: a server that has just started may send a
+    /// client away that comes before the turn was taken up.
+    pub fn delivered(&self, turn: &Accepted) -> Outcome<()> {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            match self.stream(turn)?.next_of("end")? {
+                true => return Ok(()),
+                false if Instant::now() > until => return Err("the answer is never delivered".into()),
+                false => {}
+            }
+        }
     }
 }
 
@@ -114,7 +129,7 @@ impl Head {
 /// A body in chunks, read as if it had none.
 struct Chunks {
     connection: BufReader<TcpStream>,
-    /// Bytes of the present chunk that are still to come.
+    /// Bytes that are still to come: of the present chunk, or of the whole body where it has none.
     left: usize,
     is_chunked: bool,
     is_first: bool,
@@ -122,10 +137,7 @@ struct Chunks {
 
 impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if !self.is_chunked {
-            return self.connection.read(buffer);
-        }
-        if self.left == 0 {
+        if self.left == 0 && self.is_chunked {
             let mut line = String::new();
             if !std::mem::take(&mut self.is_first) {
                 self.connection.read_line(&mut line)?;
@@ -152,11 +164,16 @@ pub struct Stream {
 impl Stream {
     /// Reads up to the blank line that ends the next event of this name. An `error` is one.
     pub fn until(&mut self, name: &str) -> Outcome<()> {
+        if self.next_of(name)? { Ok(()) } else { Err(format!("the stream ended before `{name}`").into()) }
+    }
+
+    /// As [`Self::until`]; false where the stream ends before.
+    fn next_of(&mut self, name: &str) -> Outcome<bool> {
         let (mut event, mut data, mut line) = (String::new(), String::new(), String::new());
         loop {
             line.clear();
             if self.lines.read_line(&mut line)? == 0 {
-                return Err(format!("the stream ended before `{name}`").into());
+                return Ok(false);
             }
             let text = line.trim_end_matches(['\r', '\n']);
             if let Some((field, value)) = text.split_once(':') {
@@ -167,7 +184,7 @@ impl Stream {
                     _ => {}
                 }
             } else if event == name {
-                return Ok(());
+                return Ok(true);
             } else if event == "error" {
                 return Err(format!("the turn failed: {data}").into());
             } else {

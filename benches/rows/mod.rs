@@ -1,6 +1,7 @@
 //! The rows: the product itself, as a process of its own, seen from outside.
 
 mod client;
+mod restart;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +10,33 @@ use std::time::{Duration, Instant};
 use crate::floors::receiver::{AGENT, READY};
 use crate::measure::{Measured, Outcome, Tail, monotonic_ns};
 use client::{Client, Stream};
+pub use restart::{CleanStart, Killed};
 use server::Server;
 
 /// What the instant agent is told.
 const QUESTION: &str = "!echo x";
+
+/// A product whose agent confirms each turn and leaves the answer to this process, and what the agent takes down.
+fn steered(directory: &Path) -> Outcome<(Server, Tail)> {
+    let log = directory.join("log").join("typed");
+    let typed = Tail::open(&log)?;
+    let profiles = directory.join("profiles");
+    std::fs::create_dir(&profiles)?;
+    let own = std::env::current_exe()?;
+    // A JSON string without control characters is a TOML string, too.
+    let command = serde_json::to_string(&[own.as_os_str().to_str(), Some(AGENT), log.to_str()])?;
+    let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n");
+    std::fs::write(profiles.join("steered.toml"), profile)?;
+    let settings = [("PALIADIN_PROFILE", Path::new("steered")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
+    Ok((Server::start(directory, &settings)?, typed))
+}
+
+/// Where such an agent's answers have to lie, which it says when it starts.
+fn out_of(typed: &mut Tail) -> Outcome<PathBuf> {
+    let ready = typed.line_with(READY)?;
+    let spool = ready.trim_end().split_once(READY).ok_or("the agent's first line names its spool")?.1;
+    Ok(Path::new(spool.trim_start()).join("out"))
+}
 
 /// Row 1. The agent in the pane confirms each turn and leaves the answer to this process.
 pub struct AnswerToEnd {
@@ -28,18 +52,7 @@ pub struct AnswerToEnd {
 impl AnswerToEnd {
     /// Starts a product with its state in `directory`, which exists and is empty.
     pub fn open(directory: &Path) -> Outcome<Self> {
-        let log = directory.join("log").join("typed");
-        let typed = Tail::open(&log)?;
-        let profiles = directory.join("profiles");
-        std::fs::create_dir(&profiles)?;
-        let own = std::env::current_exe()?;
-        // A JSON string without control characters is a TOML string, too.
-        let command = serde_json::to_string(&[own.as_os_str().to_str(), Some(AGENT), log.to_str()])?;
-        let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n");
-        std::fs::write(profiles.join("steered.toml"), profile)?;
-        let settings =
-            [("PALIADIN_PROFILE", Path::new("steered")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
-        let server = Server::start(directory, &settings)?;
+        let (server, typed) = steered(directory)?;
         let client = server.client()?;
         Ok(Self { directory: directory.to_owned(), client, typed, out: None, waiting: None, _server: server })
     }
@@ -50,9 +63,7 @@ impl Measured for AnswerToEnd {
         let turn = self.client.ask("The answer comes by file.")?;
         let mut stream = self.client.stream(&turn)?;
         if self.out.is_none() {
-            let ready = self.typed.line_with(READY)?;
-            let spool = ready.trim_end().split_once(READY).ok_or("the agent's first line names its spool")?.1;
-            self.out = Some(Path::new(spool.trim_start()).join("out"));
+            self.out = Some(out_of(&mut self.typed)?);
         }
         self.typed.line_with(&turn.turn_id)?;
         stream.until("meta")?;

@@ -18,47 +18,38 @@ const EMAIL: &str = "bench@localhost";
 /// What the server prints before its address.
 const LISTENING: &str = "listening on http://";
 
-/// A running server. Dropping it ends the server and its agents.
+/// A server. Dropping it ends the server and its agents.
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    state: PathBuf,
+    directory: PathBuf,
+    settings: Vec<(String, PathBuf)>,
     token: String,
 }
 
 impl Server {
     /// Starts it with its state in `<directory>/state` and its log in `<directory>/server.log`, and makes a user.
     pub fn start(directory: &Path, settings: &[(&str, &Path)]) -> Outcome<Self> {
-        let state = directory.join("state");
-        let log = directory.join("server.log");
-        let mut child = program(&state)
-            .arg("serve")
-            .envs(settings.iter().copied())
-            .env("PALIADIN_LISTEN", "127.0.0.1:0")
-            .env("RUST_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .map_err(|error| format!("{PROGRAM}: {error}"))?;
-        let output = child.stdout.take().ok_or("the server has an output")?;
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.to_path_buf())).collect();
+        let (child, address) = serve(directory, &settings)?;
         // From here on, whatever fails ends the server.
-        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), state, token: String::new() };
-        let (sender, addresses) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once(LISTENING) {
-                    let _ = sender.send(address.trim_end_matches('/').to_owned());
-                }
-            }
-        });
-        let address = addresses.recv_timeout(DEADLINE).map_err(|_| {
-            format!("the server does not listen:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
-        })?;
-        server.address = address.parse()?;
+        let mut server = Self { child, address, directory: directory.to_owned(), settings, token: String::new() };
         server.command(&["user", "add", "--email", EMAIL])?;
         server.token = server.command(&["token", "create", "--email", EMAIL, "--name", "bench"])?.trim().to_owned();
         Ok(server)
+    }
+
+    /// Starts it on the state that it has, after [`Self::end`] or [`Self::kill`]; returns when it listens.
+    pub fn start_again(&mut self) -> Outcome<()> {
+        (self.child, self.address) = serve(&self.directory, &self.settings)?;
+        Ok(())
+    }
+
+    /// Ends it by SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// A client that is signed in.
@@ -68,7 +59,7 @@ impl Server {
 
     /// Runs a command of the product beside the server and returns what it printed.
     fn command(&self, arguments: &[&str]) -> Outcome<String> {
-        let output = program(&self.state).args(arguments).stdin(Stdio::null()).output()?;
+        let output = program(&self.state()).args(arguments).stdin(Stdio::null()).output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("`paliadin {}`: {}: {said}", arguments.join(" "), output.status).into());
@@ -76,7 +67,12 @@ impl Server {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    fn end(&mut self) -> Outcome<()> {
+    fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// Ends it by SIGTERM, if it runs, and waits until it is gone. Its agents stay.
+    pub fn end(&mut self) -> Outcome<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
@@ -99,9 +95,41 @@ impl Drop for Server {
             eprintln!("bench: the server does not end: {error}");
         }
         // The agents' tmux server is made to outlive the product.
-        let socket = self.state.join("tmux").join("server");
+        let socket = self.state().join("tmux").join("server");
         if socket.exists() {
             let _ = Command::new("tmux").arg("-S").arg(socket).arg("kill-server").stderr(Stdio::null()).status();
+        }
+    }
+}
+
+/// Starts a server; returns when it listens.
+fn serve(directory: &Path, settings: &[(String, PathBuf)]) -> Outcome<(Child, SocketAddr)> {
+    let log = directory.join("server.log");
+    let mut child = program(&directory.join("state"))
+        .arg("serve")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .env("PALIADIN_LISTEN", "127.0.0.1:0")
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::options().append(true).create(true).open(&log)?)
+        .spawn()
+        .map_err(|error| format!("{PROGRAM}: {error}"))?;
+    let output = child.stdout.take().ok_or("the server has an output")?;
+    let (sender, addresses) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some((_, address)) = line.split_once(LISTENING) {
+                let _ = sender.send(address.trim_end_matches('/').parse());
+            }
+        }
+    });
+    match addresses.recv_timeout(DEADLINE) {
+        Ok(Ok(address)) => Ok((child, address)),
+        _ => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(format!("the server does not listen:\n{}", std::fs::read_to_string(&log).unwrap_or_default()).into())
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::janitor::JanitorMsg;
+use super::janitor::decide::Awaited;
 use super::wiring::Wiring;
 use crate::store::{AuditEntry, Finish, Store, StoreError, Turn, Write, Written};
 use crate::streams::{Streams, TurnLog, follow};
-use crate::turn::{ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
+use crate::turn::{Answer, ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
 
 /// Wait before an unavailable store is asked again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -55,16 +57,7 @@ pub async fn deleted_by(store: &dyn Store, turn: &Turn) -> Result<Option<String>
 pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &TurnLog, by: Option<&str>) -> Finish {
     let at = Timestamp::now();
     let (kind, data) = match &outcome {
-        Outcome::Done(answer) => {
-            let mut row = turn.clone();
-            row.state = TurnState::Done;
-            row.used_tools.clone_from(&answer.trailer.used_tools);
-            row.rows_seen.clone_from(&answer.trailer.rows_seen);
-            row.classifier_tag.clone_from(&answer.trailer.classifier_tag);
-            row.chip_count = i64::from(answer.chip_count);
-            row.duration_ms = Some(at.millis_since(turn.queued_at));
-            (EventKind::End, follow::end_data(&row, streamed))
-        }
+        Outcome::Done(answer) => (EventKind::End, follow::end_data(&answered(turn, answer, at), streamed)),
         Outcome::Failed { code, message, .. } => (EventKind::Error, error_data(*code, message)),
         Outcome::Cancelled { .. } => (EventKind::Error, error_data(ErrorCode::Cancelled, CANCELLED)),
     };
@@ -72,6 +65,18 @@ pub fn finish(turn: &Turn, epoch: i64, outcome: Outcome, streamed: bool, log: &T
     let by = by.filter(|_| matches!(outcome, Outcome::Cancelled { .. }));
     let audit = by.map(|by| AuditEntry { at, ..AuditEntry::now(by, "turn.cancel", turn_id) });
     Finish { turn_id, epoch, outcome, at, events: vec![log.stage(kind, data)], audit }
+}
+
+/// The row of a turn with this answer, as far as its `end` tells of it.
+pub fn answered(turn: &Turn, answer: &Answer, at: Timestamp) -> Turn {
+    let mut row = turn.clone();
+    row.state = TurnState::Done;
+    row.used_tools.clone_from(&answer.trailer.used_tools);
+    row.rows_seen.clone_from(&answer.trailer.rows_seen);
+    row.classifier_tag.clone_from(&answer.trailer.classifier_tag);
+    row.chip_count = i64::from(answer.chip_count);
+    row.duration_ms = Some(at.millis_since(turn.queued_at));
+    row
 }
 
 /// Makes the end durable, however long the store takes. The event to show: this end's, or that of the one which the turn
@@ -86,6 +91,10 @@ pub async fn record(wiring: Wiring, finish: Finish) -> Result<Option<Event>, Sto
         Ok(Written::Turn(Some(turn))) => {
             let (state, code, duration_ms) = (turn.state, turn.error_code, turn.duration_ms);
             tracing::info!(%turn_id, %state, ?code, duration_ms, "turn ended");
+            if let Some(failed) = Awaited::of(&turn) {
+                // Where the janitor is just being restarted, it finds the turn in the table.
+                let _ = wiring.janitor.send(JanitorMsg::Failed(failed));
+            }
             Ok(ending)
         }
         Ok(_) => Ok(stored_ending(&*wiring.store, turn_id).await),

@@ -3,6 +3,7 @@
 //! ```text
 //! root
 //! ├── recorder            group-commits every write to the store
+//! ├── janitor             late answers, what was left behind, old events
 //! └── sessions            directory and supervisor of the agent sessions
 //!     └── session:<name>  one turn at a time, first come first served
 //!         ├── pane        keeps the agent's process
@@ -11,10 +12,12 @@
 
 pub mod address;
 mod closing;
+pub mod janitor;
 pub mod observe;
 mod pane;
 pub mod recorder;
 pub mod root;
+mod seats;
 mod session;
 pub mod sessions;
 pub mod supervise;
@@ -22,4 +25,4 @@ mod turn;
 mod wiring;
 
 pub use address::Address;
-pub use wiring::{Limits, Wiring};
+pub use wiring::{Limits, Patience, Upkeep, Wiring};

@@ -6,8 +6,10 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::address::Address;
+use super::janitor::{JanitorActor, JanitorMsg};
 use super::observe::Registry;
 use super::recorder::{Recorder, RecorderActor, RecorderMsg};
+use super::seats::Seats;
 use super::sessions::{SessionsActor, SessionsMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
 use super::wiring::{Limits, Wiring};
@@ -15,8 +17,11 @@ use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
 
-/// How long the tree may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the recorder may take with what it has, and then the tree to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Wait before a janitor that ended too often is tried again.
+const JANITOR_REST: Duration = Duration::from_secs(60);
 
 /// The running tree, as the rest of the product sees it.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct Tree {
     pub sessions: Address<SessionsMsg>,
     /// For writes.
     pub recorder: Recorder,
+    /// Who is asked for late answers.
+    pub janitor: Address<JanitorMsg>,
     /// Who runs.
     pub registry: Arc<Registry>,
     root: ActorRef<RootMsg>,
@@ -46,12 +53,23 @@ impl Tree {
         let recorder_address = Address::new(registry.enter("root/recorder", "recorder"));
         let recorder = Recorder::new(recorder_address.clone());
         let sessions = Address::new(registry.enter("root/sessions", "sessions"));
+        let janitor = Address::new(registry.enter("root/janitor", "janitor"));
         let node: Arc<str> = format!("pid-{}", std::process::id()).into();
-        let wiring =
-            Wiring { store, recorder: recorder.clone(), backend, streams, registry: registry.clone(), limits, node };
+        let seats = Seats::new(limits.live_agents);
+        let wiring = Wiring {
+            store,
+            recorder: recorder.clone(),
+            janitor: janitor.clone(),
+            backend,
+            streams,
+            registry: registry.clone(),
+            seats,
+            limits,
+            node,
+        };
         let actor = RootActor { wiring, address: root_address, recorder: recorder_address, sessions: sessions.clone() };
         let (root, _) = Actor::spawn(None, actor, ()).await?;
-        Ok(Self { sessions, recorder, registry, root })
+        Ok(Self { sessions, recorder, janitor, registry, root })
     }
 
     /// Resolves when the tree has ended: by [`Self::stop`], or because a child of root ended too often.
@@ -83,6 +101,8 @@ pub enum Child {
     Recorder,
     /// Second.
     Sessions,
+    /// Last: it asks the directory, and finds in the table what happened before it.
+    Janitor,
 }
 
 /// The actor.
@@ -101,7 +121,7 @@ impl Actor for RootActor {
     async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<Children<Child>, ActorProcessingErr> {
         self.address.bind(myself.clone());
         let mut children = Children::default();
-        for child in [Child::Recorder, Child::Sessions] {
+        for child in [Child::Recorder, Child::Sessions, Child::Janitor] {
             self.start(&myself, &mut children, child).await?;
         }
         Ok(children)
@@ -152,18 +172,25 @@ impl RootActor {
                 let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
                 children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), self.sessions.gauge());
             }
+            Child::Janitor => {
+                let (wiring, address) = (self.wiring.clone(), self.wiring.janitor.clone());
+                let actor = JanitorActor { wiring, address: address.clone(), sessions: self.sessions.clone() };
+                let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
+                children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
+            }
         }
         Ok(())
     }
 
     fn act_on(&self, child: Child, verdict: Verdict) -> Result<(), ActorProcessingErr> {
-        match verdict {
-            Verdict::RestartAfter(wait) => {
-                self.address.pipe(tokio::time::sleep(wait), move |()| RootMsg::Start(child));
-                Ok(())
-            }
+        let wait = match verdict {
+            Verdict::RestartAfter(wait) => wait,
+            // All else works without it: it is shown as failed until then.
+            Verdict::GiveUp if child == Child::Janitor => JANITOR_REST,
             // Without these the product cannot work: the process ends, and whoever keeps it starts it anew.
-            Verdict::GiveUp | Verdict::Forget => Err(format!("{child:?} ended too often").into()),
-        }
+            Verdict::GiveUp | Verdict::Forget => return Err(format!("{child:?} ended too often").into()),
+        };
+        self.address.pipe(tokio::time::sleep(wait), move |()| RootMsg::Start(child));
+        Ok(())
     }
 }

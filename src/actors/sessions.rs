@@ -5,10 +5,12 @@ mod left;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::left::Taken;
 use super::address::Address;
 pub use super::session::{Cancelled, Question, Report, SubmitError, Submitted};
 use super::session::{SessionActor, SessionMsg};
@@ -16,9 +18,11 @@ use super::supervise::{ChildSpec, Children, Verdict};
 pub use super::turn::{Answered, NoReply, PersonsReply, ReplyError};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
-use crate::store::{AgentSession, StoreError};
+use crate::store::{StoreError, Turn};
 use crate::turn::{ErrorCode, TurnId, UserId};
 
+/// Sessions whose rows are taken at once when the directory starts.
+const TAKEN_AT_ONCE: usize = 64;
 /// Wait before a session's row is tried to be taken again.
 const TAKE_AGAIN: Duration = Duration::from_secs(2);
 
@@ -30,7 +34,7 @@ pub enum SessionsMsg {
     /// Accept this turn, in whichever agent session serves its user.
     Submit(Box<Question>, oneshot::Sender<Submitted>),
     /// A session's row was taken under a new epoch, or could not be, for this incarnation of the directory.
-    Taken(Key, Uuid, Box<Result<AgentSession, StoreError>>),
+    Taken(Key, Uuid, Box<Result<Taken, StoreError>>),
     /// End the agent and every open turn of this user.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
     /// End this turn of the user's, if it is not over, in the name of whoever is named.
@@ -39,6 +43,10 @@ pub enum SessionsMsg {
     Reply(Key, TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// What does this user's session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
+    /// Which sessions are looked after, or are about to be? One that failed too often is not.
+    Kept(oneshot::Sender<HashSet<Key>>),
+    /// This user has turns that nobody looks after.
+    Wake(Key),
     /// The backoff of a session is over; again for one incarnation of the directory only.
     Restart(Key, Uuid),
     /// What a session that failed too often has left is ended.
@@ -83,12 +91,23 @@ impl Actor for SessionsActor {
         self.address.bind(myself.clone());
         self.wiring.registry.leave_below(self.address.gauge().path());
         let mut directory = Directory { incarnation: Uuid::new_v4(), ..Directory::default() };
-        let left = self.wiring.store.open_turns().await?;
-        let keys: HashSet<Key> = left.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();
-        for key in keys {
-            let row = left::take(self.wiring.clone(), key.clone()).await?;
-            self.start_session(&myself, &mut directory, key, row).await?;
+        let mut left: HashMap<Key, Vec<Turn>> = HashMap::new();
+        for turn in self.wiring.store.open_turns().await? {
+            left.entry((turn.user_id, turn.persona.clone())).or_default().push(turn);
         }
+        // Several at once, so that their writes share commits.
+        let taking = left.into_iter().map(|(key, open)| {
+            let wiring = self.wiring.clone();
+            async move { (key.clone(), left::take_with(wiring, key, open).await) }
+        });
+        let mut taken = stream::iter(taking).buffer_unordered(TAKEN_AT_ONCE);
+        let mut names = HashSet::new();
+        while let Some((key, taken)) = taken.next().await {
+            let taken = taken?;
+            names.insert(taken.0.name.clone());
+            self.start_session(&myself, &mut directory, key, taken).await?;
+        }
+        left::seat_idle(&self.wiring, |name| names.contains(name)).await;
         Ok(directory)
     }
 
@@ -110,7 +129,7 @@ impl Actor for SessionsActor {
             }
             SessionsMsg::Taken(key, incarnation, _) if !directory.awaits(&key, incarnation) => {}
             SessionsMsg::Taken(key, _, taken) => match *taken {
-                Ok(row) => self.start_session(&myself, directory, key, row).await?,
+                Ok(taken) => self.start_session(&myself, directory, key, taken).await?,
                 Err(error) => {
                     Self::cannot_open(directory, &key, &error);
                     // It may have turns that wait; they shall not need another question to be run.
@@ -131,6 +150,8 @@ impl Actor for SessionsActor {
                 _ => drop(reply.send(Err(NoReply::NothingAsked.into()))),
             },
             SessionsMsg::Report(key, reply) => self.report(directory, key, reply),
+            SessionsMsg::Kept(reply) => drop(reply.send(directory.kept())),
+            SessionsMsg::Wake(key) => self.wake(directory, key),
             SessionsMsg::Restart(key, incarnation) if directory.awaits(&key, incarnation) => self.open(directory, key),
             SessionsMsg::Restart(..) => {}
             SessionsMsg::GivenUp(key) => self.given_up(directory, key),
@@ -162,6 +183,11 @@ impl Actor for SessionsActor {
 }
 
 impl Directory {
+    fn kept(&self) -> HashSet<Key> {
+        let kept = self.entries.iter().filter(|(_, entry)| !matches!(entry, Entry::Failed));
+        kept.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Whether word of this session is still wanted: by this incarnation, and while the session is being opened.
     fn awaits(&self, key: &Key, incarnation: Uuid) -> bool {
         incarnation == self.incarnation && matches!(self.entries.get(key), Some(Entry::Opening(_)))
@@ -169,6 +195,18 @@ impl Directory {
 }
 
 impl SessionsActor {
+    /// Opens a session that is not there; of one that failed too often, ends what is left.
+    fn wake(&self, directory: &mut Directory, key: Key) {
+        match directory.entries.get(&key) {
+            None => {
+                directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
+                self.open(directory, key);
+            }
+            Some(Entry::Failed) => self.give_up(directory, key),
+            Some(_) => {}
+        }
+    }
+
     fn forward(&self, directory: &mut Directory, key: Key, message: SessionMsg) {
         match directory.entries.get_mut(&key) {
             // A message to a session that just ended is lost with its mailbox: the asker's reply channel says so.
@@ -249,14 +287,14 @@ impl SessionsActor {
         myself: &ActorRef<SessionsMsg>,
         directory: &mut Directory,
         key: Key,
-        row: AgentSession,
+        (row, left): Taken,
     ) -> Result<(), ActorProcessingErr> {
         let known = directory.children.gauge(&key);
         let path = format!("{}/session:{}", self.address.gauge().path(), row.name);
         let gauge = known.unwrap_or_else(|| self.wiring.registry.enter(&path, "session"));
         let address = Address::new(gauge);
         let session = SessionActor { wiring: self.wiring.clone(), address: address.clone(), row };
-        match Actor::spawn_linked(None, session, (), myself.get_cell()).await {
+        match Actor::spawn_linked(None, session, left, myself.get_cell()).await {
             Ok((actor, _)) => {
                 directory.children.started(key.clone(), ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
                 let before = directory.entries.insert(key, Entry::Live(address.clone()));

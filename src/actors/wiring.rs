@@ -1,9 +1,15 @@
 //! What every actor of an agent session is given: handles that stay the same for the life of the process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::address::Address;
+use super::janitor::JanitorMsg;
+pub use super::janitor::Upkeep;
 use super::observe::Registry;
 use super::recorder::Recorder;
+use super::seats::Seats;
+pub use super::turn::Patience;
 use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
@@ -13,6 +19,14 @@ use crate::streams::Streams;
 pub struct Limits {
     /// Queued turns per user.
     pub queue: u32,
+    /// Live agents at once; zero for any number.
+    pub live_agents: usize,
+    /// How long a turn may take, and go without a sign of life.
+    pub patience: Patience,
+    /// How long an agent that was given up may go on with its turn while others wait.
+    pub drain: Duration,
+    /// What is kept for how long, and how often that is looked at.
+    pub upkeep: Upkeep,
     /// First part of agent session names.
     pub session_prefix: String,
 }
@@ -24,12 +38,16 @@ pub struct Wiring {
     pub store: SharedStore,
     /// For writes.
     pub recorder: Recorder,
+    /// Told of turns that failed.
+    pub janitor: Address<JanitorMsg>,
     /// Where agents live.
     pub backend: Arc<dyn Backend>,
     /// The event logs.
     pub streams: Arc<Streams>,
     /// Who runs.
     pub registry: Arc<Registry>,
+    /// The places for live agents.
+    pub seats: Arc<Seats>,
     /// Limits.
     pub limits: Limits,
     /// This process, as an owner of agent sessions.

@@ -86,6 +86,33 @@ pub enum Signal {
     },
 }
 
+impl Signal {
+    /// The turn that it is about.
+    pub fn turn_id(&self) -> Option<TurnId> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::Submitted { turn_id }
+            | Self::Activity { turn_id, .. }
+            | Self::Attention { turn_id, .. }
+            | Self::AttentionOver { turn_id }
+            | Self::Heartbeat { turn_id }
+            | Self::Stopped { turn_id, .. }
+            | Self::Failed { turn_id, .. }
+            | Self::Interrupted { turn_id } => Some(*turn_id),
+        }
+    }
+
+    /// The turn with which the agent is done by this, one way or another.
+    pub fn ends(&self) -> Option<TurnId> {
+        match self {
+            Self::Stopped { turn_id, .. } | Self::Failed { turn_id, .. } | Self::Interrupted { turn_id } => {
+                Some(*turn_id)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The two ends of an activity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

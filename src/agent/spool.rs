@@ -4,11 +4,13 @@
 //! without waiting (a FIFO would block), and then has to be a regular file of the expected owner with one link and
 //! below its size limit.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::private;
@@ -27,8 +29,6 @@ pub enum Input {
 }
 
 impl Input {
-    const ALL: [Input; 2] = [Input::Message, Input::Context];
-
     fn suffix(self) -> &'static str {
         match self {
             Self::Message => "message.md",
@@ -104,6 +104,27 @@ impl Spool {
         Ok(Self { path, owner: rustix::process::geteuid().as_raw() })
     }
 
+    /// The spool `<root>/<session>`, if there is one.
+    pub fn existing(root: &Path, session: &str) -> Option<Self> {
+        let path = root.join(session);
+        let is_directory = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        is_directory.then(|| Self { path, owner: rustix::process::geteuid().as_raw() })
+    }
+
+    /// Every turn of which a file lies here, and how long ago the newest of them was written.
+    pub fn turns(&self) -> Vec<(TurnId, Duration)> {
+        let files =
+            ["in", "out"].into_iter().flat_map(|dir| std::fs::read_dir(self.path.join(dir))).flatten().flatten();
+        let mut turns: BTreeMap<TurnId, Duration> = BTreeMap::new();
+        for file in files {
+            let Some(turn) = file.file_name().to_str().and_then(turn_of) else { continue };
+            let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+            let age = modified.and_then(|modified| modified.elapsed().ok()).unwrap_or_default();
+            turns.entry(turn).and_modify(|known| *known = age.min(*known)).or_insert(age);
+        }
+        turns.into_iter().collect()
+    }
+
     /// The directory of the session; the agent's `PALIADIN_SPOOL`.
     pub fn path(&self) -> &Path {
         &self.path
@@ -136,20 +157,21 @@ impl Spool {
         written.map(|()| self.path.join("in").join(name)).map_err(|error| SpoolError::io(name, error))
     }
 
-    /// Removes what was handed to the agent for this turn.
+    /// Removes what was handed to the agent for this turn, whatever it is.
     pub fn remove_inputs(&self, turn: TurnId) {
-        let names = Input::ALL.map(|input| format!("{turn}.{}", input.suffix()));
-        self.remove("in", &names);
+        self.remove_of("in", turn);
     }
 
-    /// Removes what the agent wrote for this turn; called once it is recorded.
+    /// Removes what the agent wrote for this turn, whatever it is; called once it is recorded.
     pub fn remove_outputs(&self, turn: TurnId) {
-        self.remove("out", &[format!("{turn}.part"), format!("{turn}.txt")]);
+        self.remove_of("out", turn);
     }
 
     /// Removes the events of an agent that is gone.
     pub fn remove_signals(&self) {
-        self.remove("out", &["events.jsonl".to_owned()]);
+        if let Ok(out) = self.dir("out") {
+            remove(&out, "events.jsonl");
+        }
     }
 
     /// The whole answer; `None` while there is none.
@@ -189,12 +211,15 @@ impl Spool {
             .map_err(|error| SpoolError::io(name, error))
     }
 
-    fn remove(&self, dir: &str, names: &[String]) {
+    /// Removes everything in this directory whose name begins with the turn's id.
+    fn remove_of(&self, dir: &str, turn: TurnId) {
         let Ok(dir) = self.dir(dir) else { return };
-        for name in names {
-            match rustix::fs::unlinkat(&dir, name.as_str(), AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => tracing::warn!(file = %name, %error, "spool file not removed"),
+        let Ok(entries) = Dir::read_from(&dir) else { return };
+        for entry in entries.flatten() {
+            if let Ok(name) = entry.file_name().to_str()
+                && turn_of(name) == Some(turn)
+            {
+                remove(&dir, name);
             }
         }
     }
@@ -243,6 +268,24 @@ impl Spool {
     }
 }
 
+/// The turn with whose id a file's name begins; a file that is just being placed has a dot before it.
+fn turn_of(name: &str) -> Option<TurnId> {
+    name.strip_prefix('.').unwrap_or(name).get(..36)?.parse().ok()
+}
+
+fn remove(dir: &OwnedFd, name: &str) {
+    let removed = match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        // Only an agent makes these, and it is not for us to look into them.
+        Err(Errno::ISDIR) => rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR),
+        removed => removed,
+    };
+    match removed {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(Errno::NOTEMPTY) => tracing::debug!(directory = %name, "not removed from the spool"),
+        Err(error) => tracing::warn!(file = %name, %error, "spool file not removed"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +304,33 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"hello");
         spool.remove_inputs(turn);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn all_files_of_a_turn_go_and_no_others() {
+        let (_dir, spool, turn) = fixture();
+        let other = TurnId::fresh();
+        let files = |dir: &str, turn: TurnId| {
+            let suffixes = ["jwt", "message.md", "txt", "part", "whatever"].map(|suffix| format!("{turn}.{suffix}"));
+            let hidden = [format!(".{turn}.context.json"), format!(".{turn}.tmp"), turn.to_string()];
+            let names = suffixes.into_iter().chain(hidden);
+            names.map(|name| spool.path().join(dir).join(name)).collect::<Vec<_>>()
+        };
+        let kept = ["in/settings.json", "out/events.jsonl"].map(|name| spool.path().join(name));
+        for dir in ["in", "out"] {
+            let all = files(dir, turn).into_iter().chain(files(dir, other)).chain(kept.clone());
+            all.for_each(|path| std::fs::write(path, "x").unwrap());
+        }
+        std::fs::create_dir(spool.path().join(format!("out/{turn}.empty"))).unwrap();
+        assert_eq!(spool.turns().len(), 2);
+        spool.remove_inputs(turn);
+        assert!(files("in", turn).iter().all(|path| !path.exists()));
+        assert!(files("out", turn).iter().all(|path| path.exists()));
+        spool.remove_outputs(turn);
+        assert_eq!(spool.turns().iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [other]);
+        for path in files("in", other).iter().chain(&files("out", other)).chain(&kept) {
+            assert!(path.exists(), "{}", path.display());
+        }
     }
 
     #[test]

@@ -3,14 +3,16 @@
 //! A subscriber is told that something in its session's spool changed, and looks for itself: what the kernel said is
 //! a hint, never a fact. So an overflow of the kernel's queue costs one look at every spool, and nothing is missed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
+
+use crate::turn::TurnId;
 
 /// Rest after directories were watched anew.
 const BREATH: Duration = Duration::from_millis(5);
@@ -18,13 +20,15 @@ const BREATH: Duration = Duration::from_millis(5);
 /// Counts the changes seen in one spool. `changed()` waits for the next one.
 pub type Changes = watch::Receiver<u64>;
 
-/// The instance and its subscribers.
+/// The instance and its subscribers. Clones share it.
+#[derive(Clone)]
 pub struct SpoolWatch {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     watcher: Mutex<RecommendedWatcher>,
+    hints: Arc<Hints>,
     /// By session directory.
     spools: Mutex<HashMap<PathBuf, watch::Sender<u64>>>,
 }
@@ -35,6 +39,8 @@ struct Inner {
 struct Hints {
     dirty: Mutex<Dirty>,
     some: Notify,
+    /// The answers of each spool that is watched that nobody is known to be still writing.
+    whole: Mutex<HashMap<PathBuf, HashSet<TurnId>>>,
 }
 
 #[derive(Default)]
@@ -45,6 +51,16 @@ struct Dirty {
 }
 
 impl SpoolWatch {
+    /// As [`Self::subscribe`], beside those who watch this spool already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join(&self, path: &Path) -> Result<Changes, notify::Error> {
+        let watched =
+            self.inner.spools().get(path).filter(|sender| sender.receiver_count() > 0).map(|sender| sender.subscribe());
+        watched.map_or_else(|| self.subscribe(path), Ok)
+    }
+
     /// Starts watching nothing yet. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -53,7 +69,7 @@ impl SpoolWatch {
         let hints = Arc::new(Hints::default());
         let from_kernel = hints.clone();
         let watcher = notify::recommended_watcher(move |event| from_kernel.note(event))?;
-        let inner = Arc::new(Inner { watcher: Mutex::new(watcher), spools: Mutex::default() });
+        let inner = Arc::new(Inner { watcher: Mutex::new(watcher), hints: hints.clone(), spools: Mutex::default() });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             loop {
@@ -83,6 +99,7 @@ impl SpoolWatch {
             if !wanted {
                 let _ = watcher.unwatch(other);
                 let _ = watcher.unwatch(&other.join("out"));
+                lock(&self.inner.hints.whole).remove(other);
             }
             wanted
         });
@@ -91,18 +108,55 @@ impl SpoolWatch {
             let _ = watcher.unwatch(&directory);
             watcher.watch(&directory, RecursiveMode::NonRecursive)?;
         }
+        self.inner.hints.take_as_whole(path);
         Ok(spools.entry(path.to_path_buf()).or_insert_with(|| watch::channel(0).0).subscribe())
+    }
+
+    /// Whether the answer file of this turn, which is there, is all that its writer meant to write: it was renamed to where
+    /// it is, or whoever wrote it there has closed it. What was there before the watch is taken as whole.
+    pub fn is_whole(&self, path: &Path, turn: TurnId) -> bool {
+        lock(&self.inner.hints.whole).get(path).is_none_or(|whole| whole.contains(&turn))
     }
 }
 
 impl Hints {
+    /// What lies there by now, of which nothing can be told any more.
+    fn take_as_whole(&self, spool: &Path) {
+        let files = std::fs::read_dir(spool.join("out")).into_iter().flatten().flatten();
+        let answers = files.filter_map(|file| Some(answer_of(&file.path())?.1)).collect();
+        lock(&self.whole).insert(spool.to_path_buf(), answers);
+    }
+
+    /// The kernel tells this before anyone looks at what it tells of.
+    fn note_answer(&self, kind: EventKind, path: &Path) {
+        let is_whole = match kind {
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => true,
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Data(_)) => false,
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => false,
+            _ => return,
+        };
+        let Some((spool, turn)) = answer_of(path) else { return };
+        if let Some(whole) = lock(&self.whole).get_mut(spool) {
+            if is_whole {
+                whole.insert(turn)
+            } else {
+                whole.remove(&turn)
+            };
+        }
+    }
+
     fn note(&self, event: notify::Result<Event>) {
         let mut dirty = lock(&self.dirty);
         match event {
             // Our own reads are seen too; only what may have changed a file counts.
             Ok(Event { kind: EventKind::Access(kind), .. }) if kind != AccessKind::Close(AccessMode::Write) => return,
             Ok(event) if event.need_rescan() => dirty.everything = true,
-            Ok(event) => event.paths.iter().for_each(|path| dirty.changed(path)),
+            Ok(event) => {
+                for path in &event.paths {
+                    self.note_answer(event.kind, path);
+                    dirty.changed(path);
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "file watch reported an error; looking everywhere");
                 dirty.everything = true;
@@ -154,11 +208,18 @@ impl Inner {
             // Its parent tells when it is there again.
             tracing::debug!(spool = %spool.display(), %error, "out/ cannot be watched");
         }
+        self.hints.take_as_whole(spool);
     }
 
     fn spools(&self) -> MutexGuard<'_, HashMap<PathBuf, watch::Sender<u64>>> {
         lock(&self.spools)
     }
+}
+
+/// The spool and the turn of an answer file, `<spool>/out/<turn>.txt`.
+fn answer_of(path: &Path) -> Option<(&Path, TurnId)> {
+    let turn = path.file_name()?.to_str()?.strip_suffix(".txt")?.parse().ok()?;
+    Some((path.parent()?.parent()?, turn))
 }
 
 /// No holder of these locks can leave them half changed, so a panic elsewhere does not spoil them.
@@ -211,6 +272,38 @@ mod tests {
         std::fs::write(spool.join("out/a"), "x").unwrap();
         next(&mut changes).await;
         drop(before);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_once_it_was_renamed_or_closed() {
+        use std::io::Write;
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, out) = (dir.path().join("s"), dir.path().join("s/out"));
+        std::fs::create_dir_all(&out).unwrap();
+        let turns: Vec<TurnId> = (0..3).map(|_| TurnId::fresh()).collect();
+        let file = |turn: &TurnId| out.join(format!("{turn}.txt"));
+        let watch = SpoolWatch::start().unwrap();
+        assert!(watch.is_whole(&spool, turns[0]), "nothing is known of it");
+        std::fs::write(file(&turns[0]), "there before").unwrap();
+        let mut changes = watch.subscribe(&spool).unwrap();
+        assert!(watch.is_whole(&spool, turns[0]));
+
+        let mut written = std::fs::File::create(file(&turns[1])).unwrap();
+        written.write_all(b"half").unwrap();
+        std::fs::write(out.join("beside"), "renamed").unwrap();
+        std::fs::rename(out.join("beside"), file(&turns[2])).unwrap();
+        while !watch.is_whole(&spool, turns[2]) {
+            next(&mut changes).await;
+        }
+        assert!(!watch.is_whole(&spool, turns[1]), "it was begun before, and is still being written");
+        drop(written);
+        while !watch.is_whole(&spool, turns[1]) {
+            next(&mut changes).await;
+        }
+        std::fs::remove_file(file(&turns[2])).unwrap();
+        while watch.is_whole(&spool, turns[2]) {
+            next(&mut changes).await;
+        }
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
 //! The backend of a host without agents: every turn fails with `disabled`; everything else works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use super::{Agent, Backend, BackendError};
-use crate::turn::ErrorCode;
+use super::{Adopted, Agent, Backend, BackendError, Fate};
+use crate::turn::{ErrorCode, TurnId};
 
 /// Refuses every turn.
 pub struct DisabledBackend {
@@ -31,9 +33,35 @@ impl Backend for DisabledBackend {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
+    async fn adopt(&self, _session: &str, _place: &str, _turn: TurnId) -> Result<Adopted, BackendError> {
+        Ok(Adopted::Gone(Fate::Unknown))
+    }
+
+    async fn works_on(&self, _session: &str, _place: &str, _turn: TurnId) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+
+    async fn answer(&self, _session: &str, _turn: TurnId) -> Result<Option<String>, BackendError> {
+        Ok(None)
+    }
+
+    fn changes(&self, _session: &str) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    fn forget(&self, _session: &str, _turn: TurnId) {}
+
+    fn turns_with_files(&self) -> Vec<(String, TurnId, Duration)> {
+        Vec::new()
+    }
+
+    async fn sessions(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
     async fn end(&self, _session: &str) -> Result<(), BackendError> {
         Ok(())
     }
 
-    async fn shutdown(&self) {}
+    async fn detach(&self) {}
 }

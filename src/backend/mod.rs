@@ -4,6 +4,7 @@ mod disabled;
 mod local;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -110,6 +111,40 @@ pub struct Reply {
     pub until: Instant,
 }
 
+/// What became of the agent that a turn was to be typed to, by an earlier owner of the session.
+#[derive(Clone)]
+pub enum Adopted {
+    /// It is there, and may have the turn.
+    Here(Arc<dyn Agent>),
+    /// It is gone.
+    Gone(Fate),
+}
+
+/// What is known of a turn whose agent is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// The whole answer lies there.
+    Answered(String),
+    /// The turn was never typed.
+    NotTyped,
+    /// The agent had it, and has ended. For people: `exited with status 1`.
+    Died(String),
+    /// Nothing.
+    Unknown,
+}
+
+impl Fate {
+    /// A word for logs; no turn text.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::NotTyped => "not typed",
+            Self::Died(_) => "died",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Where agent sessions live.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -122,14 +157,40 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether [`Agent::reply`] does anything here; else what an agent asks is answered in its terminal only.
     fn can_reply(&self) -> bool;
 
-    /// Starts the agent of a session and waits until it is ready. Whatever ran under this name is ended first.
+    /// The agent of a session, idle and ready. One that an earlier owner left is taken over with its memory, if it was
+    /// started as this one would be; else it is ended, and a new one started.
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
+
+    /// The very agent at `place` (see [`Agent::place`]), for which an earlier owner made the intent to type `turn`.
+    async fn adopt(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;
+
+    /// Whether the agent at `place` may still come to an answer to `turn`, of which it has no complete one yet: it lives,
+    /// it was given this turn last, and it has not said that it is done with it.
+    async fn works_on(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError>;
+
+    /// The complete answer to a turn that nobody follows any more; `None` while there is none.
+    ///
+    /// # Errors
+    /// Where there is something that cannot be used.
+    async fn answer(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError>;
+
+    /// Counts what happens where [`Backend::answer`] looks; `None` where nothing can happen there.
+    fn changes(&self, session: &str) -> Option<watch::Receiver<u64>>;
+
+    /// Drops every file of a turn: its end is recorded, and no other answer to it is wanted.
+    fn forget(&self, session: &str, turn: TurnId);
+
+    /// Every turn of which there are files, with its session, and how long the newest of them has been there.
+    fn turns_with_files(&self) -> Vec<(String, TurnId, Duration)>;
+
+    /// The sessions that have an agent.
+    async fn sessions(&self) -> Result<Vec<String>, BackendError>;
 
     /// Ends whatever runs under this name, whoever started it.
     async fn end(&self, session: &str) -> Result<(), BackendError>;
 
-    /// Ends every agent; the product stops.
-    async fn shutdown(&self);
+    /// Lets go of the agents, which go on: the product stops, and will come back to them.
+    async fn detach(&self);
 }
 
 /// One incarnation of a session's agent.
@@ -149,6 +210,12 @@ pub trait Agent: Send + Sync + 'static {
     /// where the agent is known to ask something else by now or nothing, not after [`Reply::until`], and never after
     /// [`Agent::interrupt`] of the turn. An error tells whether it may have been typed all the same.
     async fn reply(&self, reply: Reply) -> Result<Replied, BackendError>;
+
+    /// Resolves when the agent is done with this turn, or gone.
+    async fn finished(&self, turn: TurnId);
+
+    /// For how long the agent has shown nothing in its terminal, to a second; `None` where that cannot be told.
+    async fn quiet_for(&self) -> Option<Duration>;
 
     /// Stops the agent's work on this turn and waits until it is seen to be idle. From then on nothing of the turn is
     /// typed.

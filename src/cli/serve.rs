@@ -24,7 +24,10 @@ pub fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, error),
     };
-    match runtime.block_on(serve(config)) {
+    let served = runtime.block_on(serve(config));
+    // What still blocks (a database that another process has locked) shall not hold up the end.
+    runtime.shutdown_background();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(if error.is_configuration() { 2 } else { 1 }, error),
     }

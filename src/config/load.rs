@@ -87,11 +87,12 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
     if config.store.url.is_empty() {
         config.store.url = format!("sqlite://{}", config.state.dir.join("paliadin.db").display());
     }
-    if config.store.sqlite_path().is_none_or(|path| path.as_os_str().is_empty()) {
+    let names_file = config.store.sqlite_path().is_some_and(|path| !path.as_os_str().is_empty());
+    if !names_file && !config.store.is_postgres() {
         // What follows the scheme may hold a password.
         let scheme = config.store.url.split_once("://").map_or("nameless", |(scheme, _)| scheme);
         return Err(ConfigError::new(format!(
-            "store.url (DATABASE_URL) must be `sqlite://PATH`, not a `{scheme}` address"
+            "store.url (DATABASE_URL) must be `sqlite://PATH` or `postgres://…`, not a `{scheme}` address"
         )));
     }
     let prefix = &config.agent.session_prefix;
@@ -121,6 +122,9 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         ("agent.ready_timeout", config.agent.ready_timeout),
         ("agent.confirm_timeout", config.agent.confirm_timeout),
         ("agent.interrupt_timeout", config.agent.interrupt_timeout),
+        ("turn.recovery_window", config.turn.recovery_window),
+        ("janitor.interval", config.janitor.interval),
+        ("janitor.orphan_age", config.janitor.orphan_age),
         ("stream.thinking", config.stream.thinking),
         ("stream.ping", config.stream.ping),
         ("stream.retry", config.stream.retry),

@@ -12,6 +12,7 @@ mod input;
 pub mod listener;
 mod owned;
 mod pages;
+mod recover;
 pub mod routes;
 pub mod signin;
 mod sse;

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Router, http::StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{App, Code, Problem, admin, auth, chat, conversations, gate, health, pages, signin, sse, steer};
+use super::{App, Code, Problem, admin, auth, chat, conversations, gate, health, pages, recover, signin, sse, steer};
 
 /// Who may use a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/paliadin/turn",                       Access::User,   || post(chat::ask)),
     route(Method::GET,  "/api/paliadin/stream/{turn_id}",           Access::User,   || get(sse::stream)),
     route(Method::GET,  "/api/paliadin/turns/{turn_id}",            Access::User,   || get(chat::turn)),
+    route(Method::GET,  "/api/paliadin/turns/{turn_id}/recover",    Access::User,   || get(recover::recover)),
     route(Method::POST, "/api/paliadin/turns/{turn_id}/cancel",     Access::User,   || post(steer::cancel)),
     route(Method::POST, "/api/paliadin/turns/{turn_id}/reply",      Access::User,   || post(steer::reply)),
     route(Method::GET,  "/api/paliadin/history",                    Access::User,   || get(chat::history)),

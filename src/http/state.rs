@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::signin::SignInLinks;
 use crate::actors::Address;
+use crate::actors::janitor::JanitorMsg;
 use crate::actors::observe::Registry;
 use crate::actors::recorder::Recorder;
 use crate::actors::sessions::SessionsMsg;
@@ -26,6 +27,8 @@ pub struct App {
     pub recorder: Recorder,
     /// Where turns are submitted.
     pub sessions: Address<SessionsMsg>,
+    /// Who is asked for late answers.
+    pub janitor: Address<JanitorMsg>,
     /// The event logs.
     pub streams: Arc<Streams>,
     /// Who runs.

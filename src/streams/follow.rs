@@ -178,18 +178,23 @@ pub async fn finished(
             break;
         }
     }
-    // Events that nobody waits for can be lost with the recorder: what has a hole is not told as if it were whole.
-    let complete = events.last().is_some_and(|event| event.kind.is_final()) && is_gapless(seen, &events);
     if known && events.is_empty() && seen != EventId::START {
         return Ok(None);
     }
-    if known && complete {
-        frames.extend(events.iter().map(frame::event));
+    if known && is_whole(seen, &events) {
+        frames.extend(told(&events).map(frame::event));
         return Ok(Some(frames));
     }
     // What the client holds is unknown, or the events were pruned: the row is the record.
     let open = events.iter().rfind(|event| !event.kind.is_final()).map(|event| event.id);
-    let ending = events.into_iter().next_back().filter(|event| event.kind.is_final()).unwrap_or_else(|| ending(turn));
+    let last = events.into_iter().next_back().filter(|event| event.kind.is_final());
+    let newer = match &last {
+        // A late answer came after the row was read.
+        Some(last) if last.kind == EventKind::End && turn.state != TurnState::Done => store.turn(turn.turn_id).await?,
+        _ => None,
+    };
+    let turn = newer.as_ref().unwrap_or(turn);
+    let ending = last.unwrap_or_else(|| ending(turn));
     if seen == ending.id {
         return Ok(None);
     }
@@ -198,6 +203,19 @@ pub async fn finished(
     frames.push(frame::resync(covered, text));
     frames.push(frame::event(&ending));
     Ok(Some(frames))
+}
+
+/// Whether these are all events after `seen`, to the end. Events that nobody waits for can be lost with the recorder: what
+/// has a hole is not told as if it were whole.
+fn is_whole(seen: EventId, events: &[Event]) -> bool {
+    events.last().is_some_and(|event| event.kind.is_final()) && is_gapless(seen, events)
+}
+
+/// What is told of these events: a connection closes after a final one, so an error that a late answer has overtaken is
+/// left out.
+fn told(events: &[Event]) -> impl Iterator<Item = &Event> {
+    let last = events.last().map(|event| event.id);
+    events.iter().filter(move |event| !event.kind.is_final() || Some(event.id) == last)
 }
 
 /// Whether each event follows the one before, or begins an epoch.
@@ -211,7 +229,8 @@ fn is_gapless(seen: EventId, events: &[Event]) -> bool {
 
 /// The final event of a turn whose events are gone, told from its row.
 fn ending(turn: &Turn) -> Event {
-    let id = EventId { epoch: turn.epoch, seq: i64::from(i32::MAX) };
+    // A late end is not that of the error which it overtook: a client may hold the one and not the other.
+    let id = EventId { epoch: turn.epoch + i64::from(turn.late), seq: i64::from(i32::MAX) };
     match turn.state {
         TurnState::Done => Event { id, kind: EventKind::End, data: end_data(turn, false) },
         state => {
@@ -239,3 +258,6 @@ pub fn end_data(turn: &Turn, streamed: bool) -> Value {
     }
     data
 }
+
+#[cfg(test)]
+mod tests;

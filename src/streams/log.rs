@@ -102,6 +102,17 @@ struct Entry {
     end: usize,
 }
 
+/// What was told of a turn.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Told {
+    /// The answer's body as far as it was shown.
+    pub text: String,
+    /// How often the agent was told to ask a person.
+    pub attentions: u32,
+    /// It was told that the agent has the turn.
+    pub started: bool,
+}
+
 /// What a reader gets from one look.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -197,6 +208,19 @@ impl TurnLog {
     /// What the turn does now, and when it was accepted.
     pub fn pulse(&self) -> (Pulse, Instant) {
         self.read(|inner| (inner.pulse.clone(), inner.accepted))
+    }
+
+    /// What was told of the turn so far, for whoever goes on with it, and the last `attention`.
+    pub fn told(&self) -> (Told, Option<EventId>) {
+        self.read(|inner| {
+            let asked = || inner.entries.iter().filter(|entry| entry.kind == EventKind::Attention);
+            let told = Told {
+                text: inner.text.clone(),
+                attentions: u32::try_from(asked().count()).unwrap_or(u32::MAX),
+                started: inner.entries.iter().any(|entry| entry.kind == EventKind::Meta),
+            };
+            (told, asked().next_back().map(|entry| entry.id))
+        })
     }
 
     /// What a client that has seen everything holds as the answer.

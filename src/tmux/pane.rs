@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use super::quote::escape_format;
 use super::{Command, PaneId, TmuxError, TmuxSessionId, WindowId};
 
 /// The pane option that marks an agent's pane and holds its session's name.
 pub(super) const NAME_OPTION: &str = "@paliadin";
+/// The pane option with how the program was started (see [`SpawnSpec::fingerprint`]).
+const LAUNCH_OPTION: &str = "@launch";
+/// The pane option that is set once the program has said that it is ready.
+pub(super) const READY_OPTION: &str = "@ready";
 /// The pane option with the last turn that was typed.
 pub(super) const TURN_OPTION: &str = "@turn";
 /// The pane option with that turn's epoch.
@@ -28,6 +34,18 @@ pub struct SpawnSpec {
 }
 
 impl SpawnSpec {
+    /// Tells whether a pane was started just so: 16 hexadecimal digits. No secret can be read from it.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
+        for text in self.argv.iter().chain(variables) {
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        }
+        digest.update(self.cwd.as_os_str().as_encoded_bytes());
+        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The command that starts it and prints what [`Pane::parse`] reads.
     pub(super) fn command(&self, width: u16, height: u16) -> Result<Command, TmuxError> {
         let invalid = |message: String| Err(TmuxError::Invalid(message));
@@ -60,8 +78,9 @@ impl SpawnSpec {
         }
         // `=name:` is an exact match, and the name was free a moment ago in this same line.
         let target = format!("={}:", self.name);
-        let mark = Command::new("set-option").args(["-p", "-t", &target, NAME_OPTION, &self.name]);
-        Ok(start.arg("--").args(argv).then(mark))
+        let mark = |option, value| Command::new("set-option").args(["-p", "-t", &target, option, value]);
+        let marks = mark(NAME_OPTION, &self.name).then(mark(LAUNCH_OPTION, &self.fingerprint()));
+        Ok(start.arg("--").args(argv).then(marks))
     }
 }
 
@@ -117,6 +136,12 @@ pub struct PaneInfo {
     pub dead_signal: Option<i32>,
     /// A mode such as copy mode shows something else than the program, and swallows keys.
     pub in_mode: bool,
+    /// How its program was started (see [`SpawnSpec::fingerprint`]).
+    pub launch: Option<String>,
+    /// Its program has said that it is ready.
+    pub ready: bool,
+    /// When it printed last, in seconds since the Unix epoch.
+    pub activity: Option<i64>,
     /// The last turn that was typed.
     pub turn: Option<String>,
     /// That turn's epoch.
@@ -128,13 +153,29 @@ pub struct PaneInfo {
 impl PaneInfo {
     /// What may hold anything comes last, so that it cannot be taken for another field.
     pub(super) const FORMAT: &str = "#{session_id}|#{window_id}|#{pane_id}|#{pane_pid}|#{pane_dead}|\
-        #{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{@epoch}|#{@turn}|#{session_name}|#{pane_current_command}";
+        #{pane_dead_status}|#{pane_dead_signal}|#{pane_in_mode}|#{@launch}|#{@ready}|#{window_activity}|#{@epoch}|#{@turn}|\
+        #{session_name}|#{pane_current_command}";
 
     pub(super) fn parse(line: &str) -> Result<Self, TmuxError> {
         let unknown = || TmuxError::Protocol(format!("not a pane: {line:?}"));
-        let fields: Vec<&str> = line.splitn(12, '|').collect();
-        let &[session, window, pane, pid, dead, status, signal, in_mode, epoch, turn, name, command] =
-            fields.as_slice()
+        let fields: Vec<&str> = line.splitn(15, '|').collect();
+        let &[
+            session,
+            window,
+            pane,
+            pid,
+            dead,
+            status,
+            signal,
+            in_mode,
+            launch,
+            ready,
+            activity,
+            epoch,
+            turn,
+            name,
+            command,
+        ] = fields.as_slice()
         else {
             return Err(unknown());
         };
@@ -148,6 +189,9 @@ impl PaneInfo {
             dead_status: status.parse().ok(),
             dead_signal: signal.parse().ok(),
             in_mode: is_true(in_mode),
+            launch: Some(launch.to_owned()).filter(|launch| !launch.is_empty()),
+            ready: is_true(ready),
+            activity: activity.parse().ok(),
             turn: Some(turn.to_owned()).filter(|turn| !turn.is_empty()),
             epoch: epoch.parse().ok(),
             current_command: command.to_owned(),
@@ -181,13 +225,14 @@ mod tests {
 
     #[test]
     fn panes_are_read() {
-        let pane = PaneInfo::parse("$1|@2|%3|44|1|7||0|5|0198-a|paliadin-1|a | b").unwrap();
+        let pane = PaneInfo::parse("$1|@2|%3|44|1|7||0|00ff|1|99|5|0198-a|paliadin-1|a | b").unwrap();
         assert_eq!((pane.pid, pane.dead, pane.dead_status, pane.dead_signal), (44, true, Some(7), None));
         assert_eq!((pane.epoch, pane.turn.as_deref(), pane.in_mode), (Some(5), Some("0198-a"), false));
+        assert_eq!((pane.launch.as_deref(), pane.ready, pane.activity), (Some("00ff"), true, Some(99)));
         assert_eq!((pane.session_name.as_str(), pane.current_command.as_str()), ("paliadin-1", "a | b"));
-        let fresh = PaneInfo::parse("$1|@2|%3|44|0|||1|||n|cat").unwrap();
+        let fresh = PaneInfo::parse("$1|@2|%3|44|0|||1||||||n|cat").unwrap();
         assert_eq!((fresh.dead, fresh.in_mode, fresh.turn, fresh.epoch), (false, true, None, None));
-        assert!(PaneInfo::parse("||||||||||||").is_err() && Pane::parse("$1 @1 %1").is_err());
+        assert!(PaneInfo::parse("|||||||||||||||").is_err() && Pane::parse("$1 @1 %1").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::client::{doorway, spawn_error, tmux};
-use super::pane::is_key;
+use super::pane::{READY_OPTION, is_key};
 use super::{
     Command, Control, ControlConfig, DEFAULT_DEADLINE, Pane, PaneId, PaneInfo, SpawnSpec, TmuxError, TmuxSessionId,
     Version, leftover, socket,
@@ -192,6 +192,11 @@ impl Server {
     /// The lines on the program's screen, also while copy mode covers it. Trailing spaces are not there.
     pub async fn capture(&self, pane: &PaneId) -> Result<Vec<String>, TmuxError> {
         self.control.command(Command::new("capture-pane").args(["-p", "-t", pane.as_str()])).await
+    }
+
+    /// Marks a pane whose program is ready (see [`PaneInfo::ready`]).
+    pub async fn mark_ready(&self, pane: &PaneId) -> Result<(), TmuxError> {
+        self.set_pane_option(pane, READY_OPTION, "1").await
     }
 
     /// Sets a user option of the pane; its name is `@` and `[a-z0-9_-]+`.

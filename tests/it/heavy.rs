@@ -4,29 +4,41 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sqlx::{Connection, query};
 
+use crate::harness::database::Database;
 use crate::harness::{Accepted, Client, TestApp, Tested};
 
 /// Answers of a megabyte each.
 const ANSWERS: usize = 100;
 
-const FILL: &str = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?2) \
+const FILL: &str = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < CAST(?2 AS INTEGER)) \
      INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, profile, user_message, \
      queued_at, finished_at, response, created_at, updated_at) \
      SELECT printf('01900000-0000-7000-8000-%012d', n), user_id, session_id, agent_session, 'done', backend, profile, \
      'more', queued_at, queued_at, replace(hex(zeroblob(500000)), '00', 'ab'), created_at, updated_at \
      FROM paliadin_turns, number WHERE turn_id = ?1";
 
+/// The same for PostgreSQL.
+const FILL_SERVER: &str = "INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, \
+     profile, user_message, queued_at, finished_at, response, created_at, updated_at) \
+     SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, user_id, session_id, agent_session, 'done', \
+     backend, profile, 'more', queued_at, queued_at, repeat('ab', 500000), created_at, updated_at \
+     FROM paliadin_turns, generate_series(1, CAST(?2 AS integer)) n WHERE turn_id = ?1";
+
 /// A conversation of many large answers, and its last turn, a small one.
 async fn fill(app: &TestApp, user: &Client) -> Tested<Accepted> {
     let turn = user.ask("!echo small").await?;
     user.ended(&turn).await?;
     let mut database = app.database().await?;
-    query("PRAGMA synchronous = OFF").execute(&mut database).await?;
-    let filled = query(FILL).bind(&turn.turn_id).bind(i64::try_from(ANSWERS)?).execute(&mut database).await?;
-    assert_eq!(filled.rows_affected(), u64::try_from(ANSWERS)?);
-    database.close().await?;
+    let count = ANSWERS.to_string();
+    let filled = match &mut database {
+        Database::Sqlite(_) => {
+            database.run("PRAGMA synchronous = OFF", &[]).await?;
+            database.run(FILL, &[&turn.turn_id, &count]).await?
+        }
+        Database::Postgres(_) => database.run(FILL_SERVER, &[&turn.turn_id, &count]).await?,
+    };
+    assert_eq!(filled, u64::try_from(ANSWERS)?);
     Ok(turn)
 }
 

@@ -175,13 +175,11 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         assert!(self.child.wait()?.success());
         let root = self.home.path();
-        assert!(!processes::tmux_answers(&root.join("state/tmux/server")), "the agents outlived the server");
-        let left = processes::of(root)
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .filter(|process| !process.is_tmux_client())
-            .count();
-        assert_eq!(left, 0, "processes were left behind");
+        processes::end_tmux(&root.join("state/tmux/server"), root).map_err(|error| error.to_string())?;
+        for process in processes::of(root).map_err(|error| error.to_string())? {
+            let ended = process.ends_within(std::time::Duration::from_secs(5)).map_err(|error| error.to_string())?;
+            assert!(ended, "left behind: {process:?}");
+        }
         let mut files = Vec::new();
         for spool in fs::read_dir(self.home.path().join("state/spool"))? {
             for entry in fs::read_dir(spool?.path())? {
@@ -200,7 +198,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not SIGKILL: the server takes its agents with it.
+        let _ = processes::end_tmux(&self.home.path().join("state/tmux/server"), self.home.path());
         if let Ok(None) = self.child.try_wait() {
             let pid = rustix::process::Pid::from_child(&self.child);
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

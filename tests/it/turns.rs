@@ -3,9 +3,11 @@
 mod cancel;
 mod deleted;
 mod endings;
+mod limits;
 mod queue;
 mod reply;
 mod restart;
+mod seats;
 
 use std::time::Duration;
 

@@ -1,53 +1,68 @@
 import { expect, test } from "vitest";
-import { quoted } from "./harness/seed";
 import { gone, seen } from "./harness/wait";
 import { useWorld } from "./harness/world";
 
-const world = useWorld();
+const world = useWorld({ PALIADIN_TURN__SILENCE_TIMEOUT: "2s" });
 
-test("an answer that comes late fills in by itself", async () => {
+test("an agent that was given up as silent answers after all: it fills in by itself, in every tab", async () => {
   const chat = await world.open();
-  chat.watch.expect(/Failed to load resource/);
-  const turn = await chat.ask("!hang");
-  await chat.reaches("!hang", "working");
-  const id = (await turn.getAttribute("data-turn"))!;
-  await chat.page.evaluate(() => Object.assign(window, { notReloaded: true }));
-  await world.server.restart("SIGTERM");
-  await chat.reaches("!hang", "failed");
-  await seen(turn.getByText(chat.words.errors.uncertain![0]));
-  await seen(turn.getByText(chat.words.lookingForLate));
-  // As the server writes a late answer: the row, and `resync` and `end` after the `error`.
-  const now = Date.now();
-  const end = {
-    chip_count: 0,
-    classifier_tag: null,
-    duration_ms: 5_000,
-    late: true,
-    rows_seen: [],
-    streamed: false,
-    turn_id: id,
-    used_tools: [],
-  };
-  const events = [
-    ["resync", JSON.stringify({ text: "Here at last." })],
-    ["end", JSON.stringify(end)],
-  ] as const;
-  world.server.sql(
-    `BEGIN IMMEDIATE;
-     UPDATE paliadin_turns SET state = 'done', response = 'Here at last.', partial = NULL, error_code = NULL,
-       late = 1, duration_ms = 5000, finished_at = ${now} WHERE turn_id = '${id}';
-     ${events
-       .map(
-         ([kind, data]) => `INSERT INTO turn_events (turn_id, epoch, seq, kind, data, at)
-         SELECT turn_id, max(epoch), max(seq) + 1, '${kind}', ${quoted(data)}, ${now} FROM turn_events
-         WHERE turn_id = '${id}' AND epoch = (SELECT max(epoch) FROM turn_events WHERE turn_id = '${id}');`,
-       )
-       .join("\n")}
-     COMMIT;`,
+  const question = "!sleep 10";
+  const turn = await chat.ask(question);
+  await chat.reaches(question, "working");
+  const other = await chat.anotherTab();
+  const both = [chat, other];
+  for (const { page } of both) await page.evaluate(() => Object.assign(window, { marked: true }));
+  for (const tab of both) {
+    await tab.reaches(question, "failed");
+    await seen(tab.turn(question).getByText(tab.words.errors["upstream_silence"]![0]));
+    await seen(tab.turn(question).getByText(tab.words.lookingForLate));
+  }
+  for (const tab of both) {
+    await tab.reaches(question, "done");
+    await expect.poll(() => tab.answer(question)).toBe("slept 10");
+    await seen(tab.turn(question).getByText(tab.words.late));
+    await gone(tab.turn(question).getByText(tab.words.lookingForLate));
+    expect(await tab.page.evaluate(() => "marked" in window)).toBe(true);
+  }
+  const id = await turn.getAttribute("data-turn");
+  const rows = world.server.sql(
+    `SELECT state, late, response, error_code FROM paliadin_turns WHERE turn_id = '${id}'`,
   );
-  await chat.reaches("!hang", "done");
-  await expect.poll(() => chat.answer("!hang")).toBe("Here at last.");
-  await seen(turn.getByText(chat.words.late));
+  expect(rows).toEqual([{ state: "done", late: 1, response: "slept 10", error_code: null }]);
+  expect(world.server.timesTyped(question)).toBe(1);
+});
+
+test("a page that is loaded while a late answer is awaited says so, and it fills in there", async () => {
+  const chat = await world.open();
+  const question = "!sleep 8";
+  await chat.ask(question);
+  await chat.reaches(question, "failed");
+  await chat.page.reload();
+  // Of what the history tells, too.
+  await seen(chat.turn(question).getByText(chat.words.lookingForLate));
+  await chat.reaches(question, "done");
+  await chat.page.reload();
+  await seen(chat.turn(question).getByText(chat.words.late));
+  expect(await chat.answer(question)).toBe("slept 8");
+});
+
+test("where the server has no hope any more the page says so, and asks no further", async () => {
+  const chat = await world.open();
+  let asked = 0;
+  await chat.page.route("**/api/paliadin/turns/*/recover", async (route) => {
+    asked += 1;
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), recovery_state: "lost" } });
+  });
+  const turn = await chat.ask("!hang");
+  await chat.reaches("!hang", "failed");
+  await seen(turn.getByText(chat.words.neverAnswered));
   await gone(turn.getByText(chat.words.lookingForLate));
-  expect(await chat.page.evaluate(() => "notReloaded" in window)).toBe(true);
+  // Coming back is a reason to ask for all that is not known for good; the second time, what the first asked has gone out.
+  for (let times = 0; times < 2; times += 1) {
+    const refreshed = chat.page.waitForResponse(/\/api\/paliadin\/history/);
+    await chat.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    await refreshed;
+  }
+  expect(asked).toBe(1);
 });

@@ -29,6 +29,7 @@ impl SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         let keeper = PaneActor {
             backend: self.wiring.backend.clone(),
+            seats: self.wiring.seats.clone(),
             name: self.row.name.clone(),
             address: state.pane.clone(),
             session: self.address.clone(),
@@ -65,6 +66,26 @@ impl SessionActor {
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
     }
 
+    /// Someone waits for a place among the live agents: an agent that idles is ended for it, and the next turn waits.
+    pub(super) fn give_seat(&self, state: &mut SessionState) {
+        if !Self::is_idle(state) || !state.agent_alive {
+            return;
+        }
+        state.ending = true;
+        self.note(state);
+        let pane = state.pane.clone();
+        let close = async move {
+            let closed = pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await;
+            closed.unwrap_or_else(|_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper ended")))
+        };
+        self.address.pipe(close, SessionMsg::ResetDone);
+    }
+
+    /// Nothing runs, nor is being ended.
+    pub(super) fn is_idle(state: &SessionState) -> bool {
+        state.current.is_none() && state.draining.is_none() && !state.ending
+    }
+
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
         state.resetting.push(reply);
         if state.ending {
@@ -85,7 +106,7 @@ impl SessionActor {
         let ending = end_waiting(self.wiring.clone(), self.row.clone(), state.settling.clone(), running);
         let reset = async move {
             let error = |code, message: &str| Err(BackendError::new(code, message));
-            match tokio::join!(pane.ask(PaneMsg::Close), ending) {
+            match tokio::join!(pane.ask(|reply| PaneMsg::Close("by a reset", reply)), ending) {
                 (Err(_), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
                 (Ok(closed), Ok(())) => closed,
                 (Ok(_), Err(_)) => error(ErrorCode::StoreUnavailable, "turns that wait could not be ended"),

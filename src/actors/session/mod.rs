@@ -5,6 +5,7 @@
 
 mod agent;
 mod cancel;
+mod drain;
 mod intake;
 mod queue;
 mod report;
@@ -24,7 +25,7 @@ pub use report::{LastExit, Report};
 use super::address::Address;
 use super::pane::PaneMsg;
 use super::supervise::{Children, End, Verdict};
-use super::turn::{Answered, PersonsReply, TurnMsg};
+use super::turn::{Answered, Leaves, PersonsReply, TurnMsg};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
 use crate::faults;
@@ -39,12 +40,12 @@ pub enum SessionMsg {
     Accepted(Box<Result<Written, StoreError>>, oneshot::Sender<Submitted>),
     /// The queue as the table has it, and its first turn.
     Queue(Result<(Vec<TurnId>, Option<Next>), StoreError>),
-    /// The turn that ran is over; `busy` says that the agent may still work on it.
+    /// The turn that ran is over.
     TurnOver {
         /// Which turn.
         turn_id: TurnId,
-        /// See above.
-        busy: bool,
+        /// What the agent may still do with it.
+        leaves: Leaves,
         /// The turn could not be claimed: it is not queued any more, or this session has a later owner.
         lost: bool,
     },
@@ -52,8 +53,10 @@ pub enum SessionMsg {
     Settled(TurnId),
     /// Look at the queue.
     Look,
-    /// The agent is idle again.
-    Quiet,
+    /// The agent is idle again, after this turn.
+    Quiet(TurnId),
+    /// An agent that was given up has gone on with this turn for as long as it may while others wait.
+    DrainLate(TurnId),
     /// The agent started, or ended.
     AgentChanged(AgentChange),
     /// End this turn, if it is not over, in the name of whoever is named.
@@ -64,6 +67,8 @@ pub enum SessionMsg {
     Reply(TurnId, PersonsReply, oneshot::Sender<Answered>),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
+    /// Give up the agent's place among the live ones, if it idles: someone waits.
+    GiveSeat,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -84,6 +89,14 @@ pub enum AgentChange {
     Ended(String),
 }
 
+/// A turn that an earlier owner left running.
+pub struct Left {
+    /// Its row.
+    pub turn: Turn,
+    /// Its conversation was deleted, by this user: it is cancelled once its agent is found.
+    pub deleted_by: Option<String>,
+}
+
 /// What a session is given.
 pub struct SessionActor {
     /// Handles.
@@ -101,8 +114,10 @@ pub struct SessionState {
     /// The pane's keeper is there.
     kept: bool,
     current: Option<Current>,
+    /// What an earlier owner left running: run before anything else.
+    left: Option<Left>,
     /// Waiting for the agent to be idle before anything is typed.
-    draining: bool,
+    draining: Option<Draining>,
     /// A reset is under way: nothing is run until it is through.
     ending: bool,
     /// Counts the resets.
@@ -126,6 +141,15 @@ pub struct SessionState {
     last_exit: Option<LastExit>,
 }
 
+/// An agent that is still at work on a turn that is over.
+struct Draining {
+    turn_id: TurnId,
+    /// It had its time.
+    is_late: bool,
+    /// It is being interrupted.
+    is_interrupted: bool,
+}
+
 struct Current {
     turn: Turn,
     address: Address<TurnMsg>,
@@ -140,9 +164,13 @@ enum Child {
 impl Actor for SessionActor {
     type Msg = SessionMsg;
     type State = SessionState;
-    type Arguments = ();
+    type Arguments = Option<Left>;
 
-    async fn pre_start(&self, myself: ActorRef<SessionMsg>, (): ()) -> Result<SessionState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SessionMsg>,
+        left: Option<Left>,
+    ) -> Result<SessionState, ActorProcessingErr> {
         self.address.bind(myself.clone());
         let path = self.address.gauge().path();
         self.wiring.registry.leave_below(path);
@@ -152,7 +180,8 @@ impl Actor for SessionActor {
             pane: Address::new(self.wiring.registry.enter(&path, "pane")),
             kept: false,
             current: None,
-            draining: false,
+            left,
+            draining: None,
             ending: false,
             resets: 0,
             resetting: Vec::new(),
@@ -173,9 +202,12 @@ impl Actor for SessionActor {
 
     async fn post_start(
         &self,
-        _myself: ActorRef<SessionMsg>,
+        myself: ActorRef<SessionMsg>,
         state: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
+        if let Some(left) = state.left.take() {
+            self.go_on(&myself, state, left).await?;
+        }
         self.look(state);
         Ok(())
     }
@@ -192,18 +224,17 @@ impl Actor for SessionActor {
             SessionMsg::Submit(question, reply) => self.submit(*question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
-            SessionMsg::TurnOver { turn_id, busy, lost } => self.turn_over(state, turn_id, busy, lost),
-            SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, true, false),
+            SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
+            SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, Leaves::Busy, false),
             SessionMsg::Look => self.look(state),
-            SessionMsg::Quiet => {
-                state.draining = false;
-                self.look(state);
-            }
+            SessionMsg::Quiet(turn_id) => self.quiet(state, turn_id),
+            SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
+            SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {
                 state.ending = false;

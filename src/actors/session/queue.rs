@@ -5,12 +5,12 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::intake::queued_data;
-use super::{Child, Current, SessionActor, SessionMsg, SessionState};
+use super::{Child, Current, Left, SessionActor, SessionMsg, SessionState};
 use crate::actors::address::Address;
 use crate::actors::closing::{self, Cause};
 use crate::actors::pane::PaneMsg;
 use crate::actors::supervise::ChildSpec;
-use crate::actors::turn::TurnActor;
+use crate::actors::turn::{Leaves, TurnActor, TurnMsg};
 use crate::store::{SessionPatch, StoreError, Turn, Write};
 use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
 
@@ -76,7 +76,7 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
-        let blocked = state.current.is_some() || state.draining || state.ending || !state.kept;
+        let blocked = state.current.is_some() || state.draining.is_some() || state.ending || !state.kept;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
             turn.state == TurnState::Queued
@@ -101,7 +101,23 @@ impl SessionActor {
         if state.look_again {
             self.look(state);
         }
+        self.make_room(state);
         self.note(state);
+        Ok(())
+    }
+
+    /// Goes on with a turn that an earlier owner left running.
+    pub(super) async fn go_on(
+        &self,
+        myself: &ActorRef<SessionMsg>,
+        state: &mut SessionState,
+        Left { turn, deleted_by }: Left,
+    ) -> Result<(), ActorProcessingErr> {
+        tracing::info!(session = %self.row.name, turn_id = %turn.turn_id, "taking up a turn that was left running");
+        self.run(myself, state, turn).await?;
+        if let (Some(by), Some(current)) = (deleted_by, &state.current) {
+            let _ = current.address.send(TurnMsg::End { cause: Cause::Cancelled { by }, taken: None });
+        }
         Ok(())
     }
 
@@ -144,18 +160,17 @@ impl SessionActor {
         }
     }
 
-    pub(super) fn turn_over(&self, state: &mut SessionState, turn_id: TurnId, busy: bool, lost: bool) {
+    pub(super) fn turn_over(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves, lost: bool) {
         if state.current.as_ref().is_none_or(|current| current.turn.turn_id != turn_id) {
             return;
         }
         state.current = None;
+        // It may have ended while it waited for its agent.
+        let _ = state.pane.send(PaneMsg::Unwanted);
         let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
-        if busy {
-            state.draining = true;
-            let pane = state.pane.clone();
-            let quiesce = async move { pane.ask(|reply| PaneMsg::Quiesce(turn_id, reply)).await };
-            self.address.pipe(quiesce, |_| SessionMsg::Quiet);
+        if leaves != Leaves::Idle {
+            self.drain(state, turn_id, leaves);
         } else if lost {
             // Should it still be queued, the next look shall not follow at once.
             self.look_later();

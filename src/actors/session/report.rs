@@ -53,6 +53,7 @@ impl SessionActor {
     }
 
     pub(super) fn note(&self, state: &SessionState) {
+        self.wiring.seats.set_idle(&self.row.name, Self::is_idle(state));
         self.address.gauge().note(format!("{}, {} waiting", doing(state), state.queued.len()));
     }
 }
@@ -62,7 +63,7 @@ fn doing(state: &SessionState) -> &'static str {
         "resetting"
     } else if state.current.is_some() {
         "running"
-    } else if state.draining {
+    } else if state.draining.is_some() {
         "draining"
     } else {
         "idle"

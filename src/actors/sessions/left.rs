@@ -1,11 +1,15 @@
 //! What a session leaves behind, and who comes after it: its row is taken, and its turns are ended or kept for the next.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::{Cancelled, Key, Report};
 use crate::actors::closing::{self, Cause};
+use crate::actors::session::Left;
 use crate::actors::wiring::Wiring;
-use crate::store::{AgentSession, StoreError, Write, Written};
+use crate::store::{AgentSession, StoreError, Turn, Write, Written};
 use crate::turn::{ErrorCode, EventId, Timestamp, TurnId, TurnState};
 
 /// How long an owner may go without renewing its lease before another node may take the session.
@@ -13,10 +17,19 @@ const LEASE: Duration = Duration::from_secs(60);
 /// Events of an open turn that are restored into its log.
 const MAX_RESTORED: u32 = 1_000_000;
 
+/// A session's row under our epoch, and the turn that an earlier incarnation left running.
+pub type Taken = (AgentSession, Option<Left>);
+
 /// Makes this process the owner of a user's agent session, under the next epoch. Opens the logs of the turns that an
-/// earlier incarnation left, and ends the one that ran: nothing can be known of it. One that waits in a conversation which
-/// was deleted is cancelled: whoever deleted it may not have come that far.
-pub(super) async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<AgentSession, StoreError> {
+/// earlier incarnation left; the one that ran is for the session to go on with. One that waits in a conversation which was
+/// deleted is cancelled: whoever deleted it may not have come that far.
+pub(super) async fn take(wiring: Wiring, key: Key) -> Result<Taken, StoreError> {
+    let open = wiring.store.open_turns().await?;
+    take_with(wiring, key, open).await
+}
+
+/// As [`take`], where the open turns are known.
+pub(super) async fn take_with(wiring: Wiring, (user_id, persona): Key, open: Vec<Turn>) -> Result<Taken, StoreError> {
     let row = match wiring.store.agent_session(user_id, &persona).await? {
         Some(row) => row,
         None => {
@@ -28,21 +41,57 @@ pub(super) async fn take(wiring: Wiring, (user_id, persona): Key) -> Result<Agen
     let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
     let take = Write::TakeAgentSession { name: row.name, node: wiring.node.to_string(), lease_until };
     let row = agent_session(wiring.recorder.write(take).await?)?;
-    let left = wiring.store.open_turns().await?;
-    for turn in left.into_iter().filter(|turn| turn.agent_session == row.name) {
+    let mut left = None;
+    for turn in open.into_iter().filter(|turn| turn.agent_session == row.name) {
         let events = wiring.store.events_after(turn.turn_id, EventId::START, MAX_RESTORED).await?;
         // Events that were shown and not recorded are lost; their ids shall not come again.
         wiring.streams.restore(turn.turn_id, &events).begin_epoch(row.epoch);
-        if turn.state == TurnState::Running {
-            let message = "the agent session was restarted while the agent was at work; it may have seen the message";
-            // Logged where it cannot be.
-            let _ =
-                closing::settle(wiring.clone(), turn, row.epoch, Cause::failed(ErrorCode::Uncertain, message)).await;
-        } else if let Some(by) = closing::deleted_by(&*wiring.store, &turn).await? {
-            let _ = closing::settle(wiring.clone(), turn, row.epoch, Cause::Cancelled { by }).await;
+        let deleted_by = closing::deleted_by(&*wiring.store, &turn).await?;
+        match (turn.state, deleted_by) {
+            (TurnState::Running, deleted_by) if left.is_none() => left = Some(Left { turn, deleted_by }),
+            (TurnState::Running, _) => {
+                // There is one at a time, and only the first can be where the agent is.
+                let message = "another turn ran in its place";
+                let cause = Cause::failed(ErrorCode::Uncertain, message);
+                // Logged where it cannot be.
+                let _ = closing::settle(wiring.clone(), turn, row.epoch, cause).await;
+            }
+            (_, Some(by)) => drop(closing::settle(wiring.clone(), turn, row.epoch, Cause::Cancelled { by }).await),
+            (_, None) => {}
         }
     }
-    Ok(row)
+    Ok((row, left))
+}
+
+/// Gives seats to the agents that an earlier process left without a turn. Nobody looks after them until their users come
+/// again; when others need a place, they are ended.
+pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) {
+    let sessions = match wiring.backend.sessions().await {
+        Ok(sessions) => sessions,
+        Err(error) => return tracing::warn!(%error, "agents that were left are not counted"),
+    };
+    for name in sessions.into_iter().filter(|name| !is_taken(name)) {
+        let (asked, wanted) = oneshot::channel();
+        let asked = Mutex::new(Some(asked));
+        let ask = move || {
+            if let Some(asked) = asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = asked.send(());
+            }
+        };
+        let seat = wiring.seats.keep(&name, Box::new(ask));
+        wiring.seats.set_idle(&name, true);
+        let backend = wiring.backend.clone();
+        tokio::spawn(async move {
+            // An error: its user came, and it has another owner.
+            if wanted.await.is_ok() {
+                tracing::info!(session = name, "ending an agent that was left, since others wait for its place");
+                if let Err(error) = backend.end(&name).await {
+                    tracing::warn!(session = name, %error, "an agent that was left cannot be ended");
+                }
+            }
+            drop(seat);
+        });
+    }
 }
 
 /// Ends the turns of a session that failed too often: nobody will run them.

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::agent::{answer, envelope};
-use crate::backend::AgentEvent;
+use crate::backend::{AgentEvent, Fate};
+use crate::streams::log::Told;
 use crate::turn::{ErrorCode, EventKind, Outcome};
 
 /// Where the run of a turn stands.
@@ -29,6 +30,8 @@ pub enum Phase {
 pub enum Input {
     /// The agent is ready at this place.
     Ready(String),
+    /// The agent that an earlier owner had chosen for the turn is gone.
+    Gone(Fate),
     /// There is no agent.
     NotReady(ErrorCode, String),
     /// The intent is durable.
@@ -39,6 +42,10 @@ pub enum Input {
     Agent(AgentEvent),
     /// The backend stopped reporting without a final event.
     Vanished,
+    /// No sign of life for so many seconds.
+    Silent(u64),
+    /// The turn takes longer than it may, which is so many seconds.
+    Overdue(u64),
     /// Someone ends the turn: with `cancelled` by its user, else it fails with this code.
     End(ErrorCode, String),
     /// The end is durable.
@@ -48,12 +55,17 @@ pub enum Input {
 /// What is to be done.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
+    /// Make an agent ready.
+    Open,
     /// Commit the intent to type at this place.
     Claim(String),
     /// Hand the turn to the backend.
     Deliver,
-    /// Record and tell that the agent has the turn.
-    Start,
+    /// Record that the agent has the turn; and tell it, unless that was done before.
+    Start {
+        /// See above.
+        tell: bool,
+    },
     /// Show and record an event.
     Emit(EventKind, Value),
     /// The agent does something, or nothing special any more.
@@ -89,6 +101,25 @@ pub struct Machine {
     attentions: u32,
     /// What it asks now.
     asked: Option<Asked>,
+    /// What an earlier owner has told already.
+    told: Told,
+    /// The answer as it is read anew by a later owner, until it has come as far as it was shown before.
+    catching_up: Option<String>,
+    /// The turn was begun by an earlier owner, and its agent is being looked for.
+    resumed: bool,
+    /// The agent was given up, and may come to an answer all the same.
+    given_up: bool,
+}
+
+/// What the agent may do with a turn that is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaves {
+    /// Nothing.
+    Idle,
+    /// It works on it, to no purpose.
+    Busy,
+    /// It may come to an answer, which is still wanted.
+    GivenUp,
 }
 
 /// What the agent asks of a person.
@@ -111,15 +142,40 @@ pub enum NoReply {
 
 impl Default for Machine {
     fn default() -> Self {
-        let (phase, shown) = (Phase::Preparing, String::new());
-        Self { phase, shown, delivered: false, settled: false, attentions: 0, asked: None }
+        Self {
+            phase: Phase::Preparing,
+            shown: String::new(),
+            delivered: false,
+            settled: false,
+            attentions: 0,
+            asked: None,
+            told: Told::default(),
+            catching_up: None,
+            resumed: false,
+            given_up: false,
+        }
     }
 }
 
 impl Machine {
-    /// The agent may still work on the turn although it is over.
-    pub fn leaves_agent_busy(&self) -> bool {
-        self.delivered && !self.settled
+    /// A turn whose intent to type was committed by an earlier owner, which told this much of it.
+    pub fn resumed(told: Told) -> Self {
+        let catching_up = Some(String::new()).filter(|_| !told.text.is_empty());
+        Self { shown: told.text.clone(), delivered: true, catching_up, resumed: true, told, ..Self::default() }
+    }
+
+    /// What the agent may do with the turn although it is over.
+    pub fn leaves(&self) -> Leaves {
+        match (self.delivered && !self.settled, self.given_up) {
+            (false, _) => Leaves::Idle,
+            (true, true) => Leaves::GivenUp,
+            (true, false) => Leaves::Busy,
+        }
+    }
+
+    /// The intent to type was committed before.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
     /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does.
@@ -141,16 +197,26 @@ impl Machine {
         match (self.phase, input) {
             (Phase::Preparing, Input::Ready(place)) => (self.enter(Phase::Claiming), vec![Effect::Claim(place)]),
             (Phase::Preparing, Input::NotReady(code, message)) => self.fail(code, message),
+            (Phase::Preparing, Input::Gone(fate)) => self.gone(fate),
             (Phase::Claiming, Input::Claimed) => {
                 (Self { delivered: true, ..self.enter(Phase::Delivering) }, vec![Effect::Deliver])
             }
             (Phase::Claiming, Input::ClaimLost) => (self.enter(Phase::Over), vec![Effect::Abandon]),
             (Phase::Delivering, Input::Agent(AgentEvent::Started)) => {
-                (self.enter(Phase::Answering), vec![Effect::Start])
+                let tell = !self.told.started;
+                (self.enter(Phase::Answering), vec![Effect::Start { tell }])
             }
             (Phase::Delivering | Phase::Answering, Input::Agent(event)) => self.hear(event),
             (Phase::Delivering | Phase::Answering, Input::Vanished) => {
                 self.fail(ErrorCode::UpstreamError, "the backend stopped reporting".to_owned())
+            }
+            (Phase::Delivering | Phase::Answering, Input::Silent(seconds)) => {
+                let message = format!("the agent has given no sign of life for {seconds} s");
+                Self { given_up: true, ..self }.fail(ErrorCode::UpstreamSilence, message)
+            }
+            (Phase::Delivering | Phase::Answering, Input::Overdue(seconds)) => {
+                let message = format!("the turn has taken longer than {seconds} s");
+                Self { given_up: true, ..self }.fail(ErrorCode::Timeout, message)
             }
             (Phase::Preparing | Phase::Claiming | Phase::Delivering | Phase::Answering, Input::End(code, message)) => {
                 self.fail(code, message)
@@ -165,20 +231,41 @@ impl Machine {
         Self { phase, ..self }
     }
 
+    /// What is known of the turn decides how it ends; one that was not typed begins anew.
+    fn gone(self, fate: Fate) -> (Self, Vec<Effect>) {
+        match fate {
+            Fate::Answered(text) => self.answer(&text),
+            Fate::NotTyped => (Self { delivered: false, ..self }, vec![Effect::Open]),
+            Fate::Died(how) => {
+                let message = format!("the agent {how} while nobody followed the turn");
+                Self { settled: true, ..self }.fail(ErrorCode::AgentDied, message)
+            }
+            Fate::Unknown => {
+                let message = "the agent is gone, and it is not known whether it had the message";
+                Self { settled: true, ..self }.fail(ErrorCode::Uncertain, message.to_owned())
+            }
+        }
+    }
+
     fn hear(mut self, event: AgentEvent) -> (Self, Vec<Effect>) {
         match event {
             AgentEvent::Started | AgentEvent::Heartbeat => (self, Vec::new()),
-            AgentEvent::Delta(delta) => {
-                self.shown.push_str(&delta);
-                let data = json!({ "delta": delta, "streamed": true });
-                self.goes_on(Effect::Emit(EventKind::Content, data))
-            }
+            AgentEvent::Delta(delta) => match self.catching_up.take() {
+                Some(read) => self.catch_up(read + &delta),
+                None => {
+                    self.shown.push_str(&delta);
+                    let data = json!({ "delta": delta, "streamed": true });
+                    self.goes_on(Effect::Emit(EventKind::Content, data))
+                }
+            },
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
             AgentEvent::Attention { kind, prompt, options } => {
                 let data = json!({ "kind": kind, "prompt": prompt, "options": options });
                 self.attentions += 1;
                 self.asked = Some(Asked { is_permission: kind == "permission", options });
-                (self, vec![Effect::Emit(EventKind::Attention, data), Effect::Attention(true)])
+                let is_news = self.attentions > self.told.attentions;
+                let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
+                (self, told.into_iter().chain([Effect::Attention(true)]).collect())
             }
             AgentEvent::AttentionOver => self.goes_on(None),
             AgentEvent::Done(text) => self.answer(&text),
@@ -187,6 +274,21 @@ impl Machine {
                 self.fail(code, message)
             }
         }
+    }
+
+    /// A later owner reads the answer anew: what was shown before is not shown again, unless it has become another text.
+    fn catch_up(mut self, read: String) -> (Self, Vec<Effect>) {
+        if read.len() < self.shown.len() && self.shown.starts_with(&read) {
+            self.catching_up = Some(read);
+            return self.goes_on(None);
+        }
+        let news = match read.strip_prefix(self.shown.as_str()) {
+            Some("") => None,
+            Some(rest) => Some(Effect::Emit(EventKind::Content, json!({ "delta": rest, "streamed": true }))),
+            None => Some(Effect::Emit(EventKind::Resync, json!({ "text": read }))),
+        };
+        self.shown = read;
+        self.goes_on(news)
     }
 
     /// The agent does something again: it asks no more.

@@ -1,6 +1,7 @@
 //! What is asked of an agent in a pane.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -40,8 +41,43 @@ impl Agent for Incarnation {
         reply::reply(self, &reply).await
     }
 
+    async fn finished(&self, turn: TurnId) {
+        let mut changes = self.changes.clone();
+        let mut exit = self.exit_watch();
+        loop {
+            changes.mark_unchanged();
+            let read = self.signals();
+            let whole = self.is_whole(turn);
+            let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
+                Ok(answer) => answer.is_some() && whole,
+                // An answer that is too long or cannot be read is one, too.
+                Err(_) => true,
+            };
+            if read.is_err() || self.is_over(turn) || is_answered {
+                return;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = gone(&mut exit) => return,
+            }
+        }
+    }
+
+    async fn quiet_for(&self) -> Option<Duration> {
+        let info = self.server.pane(&self.terminal.pane).await.ok()??;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        // tmux counts whole seconds: what it printed last may have come at the end of that second.
+        let printed = Duration::from_secs(u64::try_from(info.activity?).ok()? + 1);
+        Some(now.saturating_sub(printed))
+    }
+
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {
-        self.keyboard.lock().await.interrupted = Some(turn);
+        let mut exit = self.exit_watch();
+        tokio::select! {
+            mut keyboard = self.keyboard.lock() => keyboard.interrupted = Some(turn),
+            // Whoever is about to type finds nobody.
+            _ = gone(&mut exit) => return Ok(()),
+        }
         // Whoever was about to type it may have written them anew.
         self.spool.remove_inputs(turn);
         let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
@@ -50,7 +86,6 @@ impl Agent for Incarnation {
         }
         let deadline = Instant::now() + self.config.interrupt_timeout;
         let mut changes = self.changes.clone();
-        let mut exit = self.exit_watch();
         let mut asked = false;
         loop {
             changes.mark_unchanged();

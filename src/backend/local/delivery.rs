@@ -31,7 +31,10 @@ type Reports = mpsc::Sender<AgentEvent>;
 pub async fn run(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), Deaf> {
     let mut reader = Reader::new(job.turn_id, agent.config.max_response);
     let ending = match deliver(agent, job, reports).await {
-        Ok(()) => follow(agent, job, &mut reader, reports).await?,
+        Ok(()) => {
+            faults::halt("paste.after").await;
+            follow(agent, job, &mut reader, reports).await?
+        }
         Err(error) => error.into(),
     };
     report(reports, ending).await
@@ -68,6 +71,7 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
     if flags.message {
         write(Input::Message, message.as_bytes())?;
     }
+    faults::halt("intent.after").await;
     let text = envelope::envelope(job.turn_id, flags, &message);
     let fence = job.turn_id.to_string();
     let newline = match agent.config.profile.newline {
@@ -126,7 +130,11 @@ async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &R
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
         let gone_by_now = exit.borrow().clone();
-        let seen = agent.signals().map_err(refused).and_then(|signals| reader.look(signals, &agent.spool));
+        let seen = agent.signals().map_err(refused).and_then(|signals| {
+            // Asked before the file is read: what is written after that makes it less, not more.
+            let whole = agent.is_whole(job.turn_id);
+            reader.look(signals, &agent.spool, whole)
+        });
         let Seen { events, ending } = match seen {
             Ok(seen) => seen,
             Err(error) => return Ok(error.into()),

@@ -10,9 +10,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use crate::agent::signal::{Signal, SignalLine};
+use crate::agent::signal::SignalLine;
 use crate::agent::spool::{Spool, SpoolError};
-use crate::agent::watch::Changes;
+use crate::agent::watch::{Changes, SpoolWatch};
 use crate::backend::{BackendError, Exit};
 use crate::tmux::{Pane, Server, TmuxError};
 use crate::turn::{ErrorCode, TurnId};
@@ -32,6 +32,7 @@ pub struct Incarnation {
     pub(super) server: Server,
     pub(super) terminal: Pane,
     pub(super) spool: Spool,
+    watch: SpoolWatch,
     pub(super) changes: Changes,
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
@@ -56,19 +57,19 @@ struct Reports {
 }
 
 impl Incarnation {
-    /// The agent that was just started in this pane.
+    /// The agent in this pane.
     pub(super) fn new(
         config: Arc<LocalConfig>,
         server: Server,
         terminal: Pane,
         spool: Spool,
-        changes: Changes,
+        (watch, changes): (SpoolWatch, Changes),
     ) -> Self {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
-        Self { config, server, terminal, spool, changes, place, exit, reports, keyboard }
+        Self { config, server, terminal, spool, watch, changes, place, exit, reports, keyboard }
     }
 
     /// `Some` once the process is gone.
@@ -81,18 +82,19 @@ impl Incarnation {
         self.exit.borrow().is_none()
     }
 
+    /// Whether the answer file of this turn, if there is one, is whole.
+    pub(super) fn is_whole(&self, turn: TurnId) -> bool {
+        self.watch.is_whole(self.spool.path(), turn)
+    }
+
     /// What the agent reported since the last call. Lines that this version does not know are skipped.
     pub(super) fn signals(&self) -> Result<Vec<SignalLine>, SpoolError> {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         let (lines, next) = self.spool.read_signals(reports.offset)?;
         reports.offset = next;
         let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
-        for line in &known {
-            if let Signal::Stopped { turn_id, .. } | Signal::Failed { turn_id, .. } | Signal::Interrupted { turn_id } =
-                &line.signal
-            {
-                reports.over = Some(*turn_id);
-            }
+        if let Some(over) = known.iter().rev().find_map(|line| line.signal.ends()) {
+            reports.over = Some(over);
         }
         Ok(known)
     }
@@ -132,7 +134,7 @@ impl Incarnation {
 }
 
 /// Field 22 of `/proc/<pid>/stat`: when the process began. Together with the number it names one process for good.
-fn process_start(pid: u32) -> String {
+pub(super) fn process_start(pid: u32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The program's name, in parentheses, may hold anything; the 20th field after it is the start.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

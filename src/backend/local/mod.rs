@@ -4,11 +4,12 @@ mod agent;
 mod config;
 mod delivery;
 mod incarnation;
+mod left;
 mod reader;
 mod reply;
 
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,14 +19,14 @@ use tokio::time::Instant;
 pub use config::LocalConfig;
 
 use self::incarnation::{Incarnation, gone, unavailable};
-use super::{Agent, Backend, BackendError, Exit};
+use super::{Adopted, Agent, Backend, BackendError};
 use crate::agent::profile::{PASSED_ON, Profile};
 use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
 use crate::agent::watch::{Changes, SpoolWatch};
 use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
-use crate::turn::ErrorCode;
+use crate::turn::{ErrorCode, TurnId};
 
 /// Tries of a command whose fate is unknown because tmux's client ended.
 const TRIES: usize = 3;
@@ -38,18 +39,10 @@ pub struct LocalBackend {
     watch: SpoolWatch,
     /// Started with the first agent, and again when it is gone.
     server: AsyncMutex<Option<Server>>,
-    /// Agents that were opened, and their ends: to be asked for in `shutdown`, also where nobody holds them any more.
-    opened: Mutex<Vec<Opened>>,
-}
-
-struct Opened {
-    agent: Weak<Incarnation>,
-    exit: watch::Receiver<Option<Exit>>,
 }
 
 impl LocalBackend {
-    /// A backend without any agent yet; those that an earlier process left are ended, since nothing can take their turns
-    /// up again. Whether tmux can be used at all, [`Server::probe`] tells before.
+    /// A backend; agents that an earlier process left go on, to be taken over. Whether tmux can be used at all, [`Server::probe`] tells before.
     ///
     /// # Errors
     /// Where the tmux server that is there does not answer, or the system has no inotify instance left.
@@ -57,11 +50,10 @@ impl LocalBackend {
         let no_watch =
             |error| BackendError::new(ErrorCode::BootstrapFailed, format!("files cannot be watched: {error}"));
         let watch = SpoolWatch::start().map_err(no_watch)?;
-        let backend = Self { config: Arc::new(config), watch, server: AsyncMutex::default(), opened: Mutex::default() };
+        let backend = Self { config: Arc::new(config), watch, server: AsyncMutex::default() };
         if backend.config.socket.exists() {
             let server = backend.server().await?;
             again(|| server.end_leftover_clients()).await.map_err(|error| unavailable(&error))?;
-            backend.clear(&server, |_| true).await?;
         }
         Ok(backend)
     }
@@ -97,10 +89,6 @@ impl LocalBackend {
             }
         }
         Ok(())
-    }
-
-    fn opened(&self) -> MutexGuard<'_, Vec<Opened>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,10 +130,7 @@ impl Backend for LocalBackend {
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
-        self.clear(&server, |name| name == session).await?;
         let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
-        spool.remove_signals();
-        let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
         let mut env = self.config.environment.clone();
         env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
         env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
@@ -153,6 +138,12 @@ impl Backend for LocalBackend {
         let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
         let argv = profile.argv(own, settings.as_deref());
         let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
+        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint()).await? {
+            return Ok(agent);
+        }
+        self.clear(&server, |name| name == session).await?;
+        spool.remove_signals();
+        let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
         let pane = match server.spawn(spec.clone()).await {
             // It may have been started; what is there under this name is ended before it is started again.
             Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {
@@ -161,17 +152,47 @@ impl Backend for LocalBackend {
             }
             spawned => spawned.map_err(failed)?,
         };
-        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, changes.clone()));
+        let watched = (self.watch.clone(), changes.clone());
+        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, watched));
         if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
             if let Err(error) = agent.close().await {
                 tracing::warn!(session, %error, "an agent that did not start cannot be ended");
             }
             return Err(error);
         }
-        let mut opened = self.opened();
-        opened.retain(|opened| opened.exit.borrow().is_none());
-        opened.push(Opened { agent: Arc::downgrade(&agent), exit: agent.exit_watch() });
         Ok(agent)
+    }
+
+    async fn adopt(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
+        self.adopt_at(session, place, turn).await
+    }
+
+    async fn works_on(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError> {
+        self.is_working(session, place, turn).await
+    }
+
+    async fn answer(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
+        self.answer_to(session, turn)
+    }
+
+    fn changes(&self, session: &str) -> Option<watch::Receiver<u64>> {
+        let spool = Spool::existing(&self.config.spool, session)?;
+        self.watch.join(spool.path()).ok()
+    }
+
+    fn forget(&self, session: &str, turn: TurnId) {
+        if let Some(spool) = Spool::existing(&self.config.spool, session) {
+            spool.remove_inputs(turn);
+            spool.remove_outputs(turn);
+        }
+    }
+
+    fn turns_with_files(&self) -> Vec<(String, TurnId, Duration)> {
+        self.files_of_turns()
+    }
+
+    async fn sessions(&self) -> Result<Vec<String>, BackendError> {
+        Ok(self.panes().await?.into_iter().filter(|pane| !pane.dead).map(|pane| pane.session_name).collect())
     }
 
     async fn end(&self, session: &str) -> Result<(), BackendError> {
@@ -186,27 +207,12 @@ impl Backend for LocalBackend {
         }
     }
 
-    /// Agents do not outlive the server yet: nothing would take their turns up again.
-    async fn shutdown(&self) {
-        if let Some(server) = self.server.lock().await.take()
-            && let Err(error) = server.shutdown().await
-        {
-            tracing::warn!(%error, "the tmux server did not stop");
-        }
-        let agents: Vec<Opened> = self.opened().drain(..).collect();
-        for Opened { agent, mut exit } in agents {
-            let closed = match agent.upgrade() {
-                Some(agent) => agent.close().await.is_ok(),
-                // Its terminal is gone, and whoever watches it sees to the rest.
-                None => tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok(),
-            };
-            if !closed {
-                tracing::warn!("an agent did not end");
-            }
-        }
+    async fn detach(&self) {
+        drop(self.server.lock().await.take());
     }
 }
 
+/// Waits for the agent's word, and marks its pane, so that whoever takes it over need not ask again.
 async fn wait_until_ready(agent: &Incarnation, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
     let deadline = Instant::now() + timeout;
     let mut exit = agent.exit_watch();
@@ -214,6 +220,8 @@ async fn wait_until_ready(agent: &Incarnation, mut changes: Changes, timeout: Du
         changes.mark_unchanged();
         let signals = agent.signals().map_err(failed)?;
         if signals.iter().any(|line| matches!(line.signal, Signal::Ready { .. })) {
+            // Where that fails, the agent is only asked again.
+            let _ = agent.server.mark_ready(&agent.terminal.pane).await;
             return Ok(());
         }
         tokio::select! {

@@ -63,21 +63,26 @@ impl Reader {
     }
 
     /// Looks at everything once. `signals` are what the agent reported since the last look, read before this one: what
-    /// they tell of was in the files by then.
+    /// they tell of was in the files by then. An answer file that is not `whole` (see [`SpoolWatch::is_whole`]) is taken only
+    /// where the agent says that it is done.
+    ///
+    /// [`SpoolWatch::is_whole`]: crate::agent::watch::SpoolWatch::is_whole
     ///
     /// # Errors
     /// `response_invalid` or `response_too_large` for files that are not what they must be; `upstream_error` where the
     /// system does not let us read.
-    pub fn look(&mut self, signals: Vec<SignalLine>, spool: &Spool) -> Result<Seen, BackendError> {
+    pub fn look(&mut self, signals: Vec<SignalLine>, spool: &Spool, whole: bool) -> Result<Seen, BackendError> {
         let mut seen = Seen::default();
         let mut over = None;
         for line in signals {
             self.hear(line.signal, &mut seen.events, &mut over);
         }
-        if let Some(whole) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
+        if let Some(answer) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
             self.confirmed = true;
-            seen.ending = Some(AgentEvent::Done(self.whole(whole)?));
-            return Ok(seen);
+            if whole || over.is_some() {
+                seen.ending = Some(AgentEvent::Done(self.whole(answer)?));
+                return Ok(seen);
+            }
         }
         if !self.rewritten
             && let Some(chunk) = spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)?

@@ -1,6 +1,7 @@
 //! The product of one test: a server with a state directory, a tmux socket and a database of its own. Its `Drop` ends
 //! it and fails on what is left: processes, a tmux server, files of turns that are over, turns that were typed twice.
 
+use std::any::Any;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,21 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection, query};
 use tempfile::TempDir;
 
 use super::client::{Client, Place};
+use super::database::{self, Database};
 use super::processes::{self, Process};
 use super::server::ServerProcess;
 use super::typed::{self, Typed};
-use super::{Tested, eventually};
+use super::{Tested, eventually, postgres};
 
 /// Lines of the server's log that are shown where a test fails.
 const LOG_SHOWN: usize = 60;
 
-/// How long tmux's client, and the program of its keeper session, may take to follow the server.
-const CLIENT_GRACE: Duration = Duration::from_secs(2);
+/// How long what runs in tmux, and its helpers, may take to follow it.
+const TMUX_GRACE: Duration = Duration::from_secs(5);
 
 /// A product.
 pub struct TestApp {
@@ -33,6 +33,13 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
     replies: Mutex<Vec<String>>,
+    /// Its database on the server that tests share, where the run is for PostgreSQL.
+    database: Option<String>,
+    /// Words before every command of the program.
+    wrapped: Vec<String>,
+    /// Where the state directory is to be seen from here, if not at its own path; and what keeps it there.
+    seen: Option<(PathBuf, Box<dyn Any + Send>)>,
+    may_leave_inputs: bool,
 }
 
 impl TestApp {
@@ -64,7 +71,14 @@ impl TestApp {
         }
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { root, place, settings, server: None, replies: Mutex::default() })
+        let database = if database::is_postgres() { Some(database::create()?) } else { None };
+        let (replies, wrapped, seen, may_leave_inputs) = (Mutex::default(), Vec::new(), None, false);
+        Ok(Self { root, place, settings, server: None, replies, database, wrapped, seen, may_leave_inputs })
+    }
+
+    /// Keeps to a file, whatever the run is for: what is tested is about the file.
+    pub fn use_file(&mut self) -> Tested {
+        self.database.take().map_or(Ok(()), |name| database::remove(&name))
     }
 
     /// Sets a further variable for the next start.
@@ -72,9 +86,28 @@ impl TestApp {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// From now on the program is run by way of these words. Where they take it to a place of its own, its state is to be
+    /// seen at `seen` from here, for as long as what comes with that is not dropped.
+    pub fn wrap(&mut self, words: Vec<String>, seen: Option<(PathBuf, Box<dyn Any + Send>)>) {
+        self.wrapped = words;
+        self.seen = seen;
+    }
+
     /// Starts the server, and waits until it has said where it is.
     pub async fn boot(&mut self) -> Tested {
-        let mut server = ServerProcess::spawn(self.command(), &self.log())?;
+        self.launch()?;
+        self.booted().await
+    }
+
+    /// Starts the server, and waits for nothing.
+    pub fn launch(&mut self) -> Tested {
+        self.server = Some(ServerProcess::spawn(self.command(), &self.log())?);
+        Ok(())
+    }
+
+    /// Waits until a server that was launched has said where it is.
+    pub async fn booted(&mut self) -> Tested {
+        let server = self.server.as_mut().ok_or("no server runs")?;
         let address = server.address().await?;
         if !self.settings.iter().any(|(name, value)| name == "PALIADIN_ENABLED" && value == "false") {
             // The owner's token is there then.
@@ -84,7 +117,6 @@ impl TestApp {
         if let Some((_, listen)) = self.settings.iter_mut().find(|(name, _)| name == "PALIADIN_LISTEN") {
             *listen = address.to_string();
         }
-        self.server = Some(server);
         Ok(())
     }
 
@@ -106,14 +138,19 @@ impl TestApp {
 
     /// The program, with nothing in its environment but what a test sets.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paliadin"));
+        let mut words = self.wrapped.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_paliadin")]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.env_clear().current_dir(self.root());
         for name in ["PATH", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.env("HOME", self.root().join("home"));
-        command.env("PALIADIN_STATE_DIR", self.state()).env("PALIADIN_LISTEN", "127.0.0.1:0");
+        command.env("PALIADIN_STATE_DIR", self.root().join("state")).env("PALIADIN_LISTEN", "127.0.0.1:0");
         command.env("PALIADIN_PROFILE", "demo").env("PALIADIN_AGENT__TYPED_LOG", self.typed_log());
+        if let Some(url) = self.database.as_ref().and_then(|name| Some(postgres::shared().ok()?.url(name))) {
+            command.env("DATABASE_URL", url);
+        }
         command.env("PALIADIN_FAULTS", self.root().join("faults"));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -172,7 +209,12 @@ impl TestApp {
 
     /// The state directory.
     pub fn state(&self) -> PathBuf {
-        self.root().join("state")
+        self.seen.as_ref().map_or_else(|| self.root().join("state"), |(seen, _)| seen.clone())
+    }
+
+    /// The server's process id.
+    pub fn server_pid(&self) -> Tested<i32> {
+        Ok(self.server.as_ref().ok_or("no server runs")?.pid())
     }
 
     /// The socket of the agents' tmux server.
@@ -218,9 +260,18 @@ impl TestApp {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
+    /// From now on files may be left behind that were handed to agents: a server that is killed when a turn is over, and
+    /// before it has removed that turn's files, leaves them.
+    pub fn may_leave_inputs(&mut self) {
+        self.may_leave_inputs = true;
+    }
+
     /// A connection of its own to the database.
-    pub async fn database(&self) -> Tested<SqliteConnection> {
-        Ok(SqliteConnectOptions::new().filename(self.state().join("paliadin.db")).connect().await?)
+    pub async fn database(&self) -> Tested<Database> {
+        match &self.database {
+            Some(name) => Database::server(name).await,
+            None => Database::file(&self.state().join("paliadin.db")).await,
+        }
     }
 
     /// How many entries of this action and target the audit log has, once everything that was done is written down: a
@@ -230,13 +281,32 @@ impl TestApp {
         if ready != 200 {
             return Err(format!("not ready: {ready}").into());
         }
-        let count = query("SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2");
-        Ok(count.bind(action).bind(target).fetch_one(&mut self.database().await?).await?.get(0))
+        let count = "SELECT count(*) FROM audit_log WHERE action = ?1 AND target = ?2";
+        Ok(self.database().await?.value(count, &[action, target]).await?.parse()?)
     }
 
     /// Arms a fault point.
     pub fn arm(&self, point: &str) -> Tested {
         Ok(fs::write(self.root().join("faults").join(point), "panic")?)
+    }
+
+    /// Arms a fault point at which whoever comes to it shall stay.
+    pub fn arm_halt(&self, point: &str) -> Tested {
+        Ok(fs::write(self.root().join("faults").join(point), "stop")?)
+    }
+
+    /// Waits until someone has come to such a point.
+    pub async fn halted(&self, point: &str) -> Tested {
+        let reached = self.root().join("faults").join(format!("{point}.reached"));
+        eventually(point, async || Ok(fs::remove_file(&reached).ok())).await
+    }
+
+    /// Disarms every fault point, reached or not.
+    pub fn disarm(&self) -> Tested {
+        for file in fs::read_dir(self.root().join("faults"))? {
+            fs::remove_file(file?.path())?;
+        }
+        Ok(())
     }
 
     /// Whether a fault point is still armed.
@@ -262,23 +332,27 @@ impl TestApp {
     fn close(&mut self) -> Tested {
         let stopped = if self.server.is_some() { self.stop(Signal::TERM) } else { Ok(()) };
         let mut left: Vec<String> = stopped.err().map(|error| error.to_string()).into_iter().collect();
-        if processes::tmux_answers(&self.tmux_socket()) {
-            left.push("a tmux server".to_owned());
-        }
+        // The agents outlive their server: they go with tmux, or they are left behind.
+        processes::end_tmux(&self.tmux_socket(), self.root())?;
         for process in self.processes()? {
-            // These go when they hear that their server is gone; that may be a moment after the server.
-            if (process.is_tmux_client() || process.is_keeper()) && process.ends_within(CLIENT_GRACE)? {
+            if process.ends_within(TMUX_GRACE)? {
                 continue;
             }
             left.push(format!("process {} {:?}", process.pid, process.arguments));
             process.kill()?;
         }
-        left.extend(self.inputs_left());
+        let inputs = self.inputs_left();
+        if self.may_leave_inputs {
+            println!("files handed to agents and left: {}", inputs.len());
+        } else {
+            left.extend(inputs);
+        }
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
             Err(error) => left.push(error.to_string()),
         }
+        self.use_file()?;
         if left.is_empty() { Ok(()) } else { Err(left.join("; ").into()) }
     }
 

@@ -133,6 +133,12 @@ impl Client {
         self.read(&format!("/api/paliadin/turns/{turn_id}")).await
     }
 
+    /// What may become of a turn.
+    pub async fn recovery(&self, turn: &Accepted) -> Tested<String> {
+        let row = self.read(&format!("/api/paliadin/turns/{}/recover", turn.turn_id)).await?;
+        Ok(row["recovery_state"].as_str().ok_or("no recovery state")?.to_owned())
+    }
+
     /// Where the user's agent session stands.
     pub async fn status(&self) -> Tested<Value> {
         self.read("/api/paliadin/status").await

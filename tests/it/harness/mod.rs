@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod client;
+pub mod database;
 pub mod http;
 pub mod postgres;
 pub mod processes;

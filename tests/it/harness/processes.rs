@@ -41,11 +41,6 @@ impl Process {
         self.arguments.first().is_some_and(|program| program.starts_with("tmux"))
     }
 
-    /// The program that keeps a tmux server without agents alive.
-    pub fn is_keeper(&self) -> bool {
-        self.arguments == ["tail", "-f", "/dev/null"]
-    }
-
     fn has(&self, argument: &str) -> bool {
         self.arguments.iter().any(|known| known == argument)
     }
@@ -96,9 +91,24 @@ fn is_gone(process: &OwnedFd, patience: Duration) -> Tested<bool> {
     Ok(retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)))? > 0)
 }
 
-/// Whether a tmux server answers on this socket.
-pub fn tmux_answers(socket: &Path) -> bool {
-    let mut tmux = Command::new("tmux");
-    tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("list-sessions").env_remove("TMUX");
-    tmux.output().is_ok_and(|output| output.status.success())
+/// How long a tmux server may take to end that was told to, before it is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ends the tmux server on the socket that the processes of this directory use, if there is one, and every program in it.
+pub fn end_tmux(socket: &Path, directory: &Path) -> Tested {
+    // One that is just starting takes no command yet: it is told again.
+    for _ in 0..PATIENCE.as_secs() {
+        let mut tmux = Command::new("tmux");
+        tmux.args(["-N", "-f", "/dev/null", "-S"]).arg(socket).arg("kill-server").env_remove("TMUX");
+        // Whatever it says: who is left is seen by its process.
+        tmux.output()?;
+        let mut all_gone = true;
+        for server in of(directory)?.iter().filter(|process| process.is_tmux_server()) {
+            all_gone &= server.ends_within(TELL_AGAIN)?;
+        }
+        if all_gone {
+            return Ok(());
+        }
+    }
+    Ok(())
 }

@@ -21,6 +21,11 @@ impl Random {
         Ok(Self(seed | 1))
     }
 
+    /// Another generator, whose numbers this one decides.
+    pub fn fork(&mut self) -> Self {
+        Self(self.number() | 1)
+    }
+
     /// Any number.
     pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
@@ -32,6 +37,11 @@ impl Random {
     /// A number of a range.
     pub fn below(&mut self, range: Range<u64>) -> u64 {
         range.start + self.number() % (range.end - range.start)
+    }
+
+    /// One of these.
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(0..all.len() as u64) as usize]
     }
 
     /// Exactly so many bytes of printable text with newlines, of characters of one to four bytes.

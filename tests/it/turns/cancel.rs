@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::{Row, query};
 
 use crate::harness::random::Random;
 use crate::harness::sse::{assert_same, held, kinds};
@@ -174,13 +173,13 @@ async fn without_a_database_a_turn_that_waits_is_cancelled_later() -> Tested {
     app.typed_once(&running.turn_id).await?;
     let waiting = user.ask("!echo waited").await?;
     let mut database = app.database().await?;
-    query("BEGIN IMMEDIATE").execute(&mut database).await?;
+    database.lock().await?;
     let mut refused = user.cancel(&waiting.turn_id).await?;
     assert_eq!((refused.status, refused.problem().await?.as_str()), (503, "store_unavailable"));
     // The agent is told nothing before the record says so; then it is.
     user.cancelled(&running).await?;
     assert_eq!(user.status().await?["agent_session"]["running"], running.turn_id.as_str());
-    query("ROLLBACK").execute(&mut database).await?;
+    database.unlock().await?;
     for turn in [&running, &waiting] {
         assert_eq!(user.ended(turn).await?["state"], "cancelled");
     }
@@ -241,8 +240,8 @@ async fn a_storm_of_cancels_leaves_every_turn_in_a_true_state() -> Tested {
         assert!(told, "{row} {}", last.raw);
         let text = if state == "done" { &row["response"] } else { &row["partial"] };
         assert_eq!(held(&events), text.as_str().unwrap_or_default(), "{row}");
-        let intended = query("SELECT delivering_at IS NOT NULL FROM paliadin_turns WHERE turn_id = ?1");
-        let intended: bool = intended.bind(&turn.turn_id).fetch_one(&mut database).await?.get(0);
+        let intended = "SELECT count(delivering_at) FROM paliadin_turns WHERE turn_id = ?1";
+        let intended = database.value(intended, &[&turn.turn_id]).await? == "1";
         let typed = app.typed(&turn.turn_id)?.len();
         assert!(typed <= usize::from(intended), "typed {typed} times, intended: {intended}: {row}");
         *counts.entry(format!("{state}, typed: {typed}")).or_default() += 1;

@@ -1,8 +1,14 @@
 /** Stands in for an agent: writes a turn's files where the server expects them, while the demo agent hangs (`!hang`). */
 
-import { appendFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Server } from "./server";
+
+/** Whether the whole answer to this turn lies where the server finds it. */
+export function hasAnswered(server: Server, turnId: string): boolean {
+  const spools = join(server.state, "spool");
+  return readdirSync(spools).some((name) => existsSync(join(spools, name, "out", `${turnId}.txt`)));
+}
 
 export class Hand {
   readonly #turnId: string;

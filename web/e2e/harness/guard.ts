@@ -8,6 +8,7 @@ const KNOWN = [
   /^\/paliadin\/app\/(assets\/)?[\w.-]+$/,
   /^\/api\/paliadin\/(turn|history|conversations|status)$/,
   /^\/api\/paliadin\/(stream|turns|conversations)\/[0-9a-f-]{36}$/,
+  /^\/api\/paliadin\/turns\/[0-9a-f-]{36}\/recover$/,
 ];
 
 /** All that may be in an answer: no script, no frame, no form, no picture, nothing of another namespace. */

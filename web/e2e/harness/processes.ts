@@ -2,6 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { PATIENCE } from "./wait";
 
 /** One process. */
 export interface Process {
@@ -30,6 +31,18 @@ export function tmuxAnswers(socket: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Ends the tmux server on this socket, and with it the agents, where there is one. */
+export function endTmux(socket: string): void {
+  try {
+    execFileSync("tmux", ["-N", "-f", "/dev/null", "-S", socket, "kill-server"], {
+      stdio: "ignore",
+      timeout: PATIENCE,
+    });
+  } catch {
+    // None is there, or it does not listen: whoever looks for what is left finds it.
   }
 }
 

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { processesOf, tmuxAnswers } from "./processes";
+import { endTmux, processesOf, tmuxAnswers } from "./processes";
 import { readTyped, typedTwice, type Typed } from "./typed";
 import { eventually, PATIENCE } from "./wait";
 
@@ -89,7 +89,7 @@ export class Server {
     await this.#end("SIGKILL");
   }
 
-  /** Stops it in good order. */
+  /** Stops it in good order. The agents stay, as they do over `kill9`. */
   async stop(): Promise<void> {
     const status = await this.#end("SIGTERM");
     if (status !== 0) throw new Error(`the server ended with ${status}`);
@@ -145,17 +145,19 @@ export class Server {
     return this.typed().filter((typed) => typed.message === message).length;
   }
 
-  /** Ends everything. What it leaves behind is the error. */
+  /** Ends everything. What it leaves behind is the error, but for the agents: they outlive a server in their tmux. */
   async close(): Promise<void> {
     const left: string[] = [];
+    const tmux = join(this.state, "tmux", "server");
     if (this.#child) await this.stop().catch((error: unknown) => left.push(String(error)));
-    // tmux's client goes when it hears that its server is gone; that may be a moment after ours.
+    endTmux(tmux);
+    // Agents and tmux's clients go when they hear that it is gone; that may be a moment later.
     await eventually("every process to end", () => processesOf(this.root).length === 0 || undefined).catch(
       () =>
         left.push(...processesOf(this.root).map((one) => `process ${one.pid} ${one.arguments.join(" ")}`)),
     );
     for (const { pid } of processesOf(this.root)) process.kill(pid, "SIGKILL");
-    if (tmuxAnswers(join(this.state, "tmux", "server"))) left.push("a tmux server");
+    if (tmuxAnswers(tmux)) left.push("a tmux server");
     left.push(...typedTwice(join(this.root, "typed.log")).map((turn) => `turn ${turn} was typed twice`));
     left.push(...this.#inputs().map((file) => `file ${file}`));
     if (left.length > 0) throw new Error(`left behind: ${left.join("; ")}\n${this.log}`);

@@ -195,14 +195,28 @@ describe("when it is over it says how:", () => {
     const turn = cell({}, failed(1, "timeout"));
     show(turn);
     expect(screen.queryByText(en.lookingForLate)).toBeNull();
-    turn.lookingForLate = true;
+    turn.recovery = "pending";
     flushSync();
     expect(screen.getByText(en.lookingForLate)).toBeTruthy();
     turn.view = { ...turn.view, ...view({}, row(1, { late: true })) };
-    turn.lookingForLate = false;
+    turn.recovery = null;
     flushSync();
     expect(screen.getByText(en.late)).toBeTruthy();
     expect(screen.queryByText(en.lookingForLate)).toBeNull();
+  });
+
+  test("failed for good", () => {
+    const turn = cell({}, failed(1, "timeout"));
+    turn.recovery = "pending";
+    show(turn);
+    expect(screen.queryByText(en.neverAnswered)).toBeNull();
+    turn.recovery = "lost";
+    flushSync();
+    expect(screen.getByText(en.neverAnswered)).toBeTruthy();
+    expect(screen.queryByText(en.lookingForLate)).toBeNull();
+    chooseLanguage("de");
+    flushSync();
+    expect(screen.getByText(de.neverAnswered)).toBeTruthy();
   });
 
   test("in the same element, whatever it was before", () => {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
 import { refuseStorage } from "./testing/browser";
 import { chat, server, settle, showing, started, useChat } from "./testing/chats";
-import { conversation, open, OTHER_SESSION, row, SESSION, status, turnId } from "./testing/rows";
+import { conversation, failed, open, OTHER_SESSION, row, SESSION, status, turnId } from "./testing/rows";
 import { opened } from "./testing/streams";
 import { anotherUser } from "./testing/tabs";
 import { Outbox } from "../lib/outbox";
@@ -142,6 +142,20 @@ describe("while it is open", () => {
     expect(chat.conversation?.standing).toBe("unreachable");
     await vi.advanceTimersByTimeAsync(10_000);
     expect(chat.conversation?.standing).toBe("ready");
+  });
+
+  test.each([
+    ["the reader", () => document.dispatchEvent(new Event("visibilitychange"))],
+    ["the network", () => dispatchEvent(new Event("online"))],
+    ["the server", () => chat.tryNow()],
+  ])("a late answer is looked for at once when %s is back", async (_, comesBack) => {
+    server.hope = "pending";
+    await showing(failed(1, "timeout"));
+    await vi.advanceTimersByTimeAsync(20_000);
+    server.calls.recover.mockClear();
+    comesBack();
+    await settle();
+    expect(server.calls.recover).toHaveBeenCalledTimes(1);
   });
 
   test("who is signed out keeps what is shown, and goes on after signing in", async () => {

@@ -281,6 +281,9 @@ export class Chat {
         void this.#opened(news.sessionId)?.learn(news.turnId);
         void this.list.refresh();
         break;
+      case "recovery":
+        this.#opened(news.sessionId)?.recoveredElsewhere(news.answer);
+        break;
       case "answered":
         for (const opened of [this.conversation, ...this.#background.values()]) {
           opened?.answeredElsewhere(news.turnId, news.number);

@@ -127,6 +127,20 @@ describe("other tabs", () => {
     expect(attention()?.answered).toBe(true);
   });
 
+  test("look for a late answer", async () => {
+    server.hope = "pending";
+    await showing(failed(1, "timeout"));
+    expect(told.map(({ kind }) => kind)).toEqual(["recovery"]);
+    const turn = chat.conversation?.cells[0];
+    const answer = { ...row(1, { late: true }), recovery_state: "recovered" } as const;
+    hear({ kind: "recovery", sessionId: OTHER_SESSION, answer });
+    expect(turn?.view.phase).toBe("failed");
+    hear({ kind: "recovery", sessionId: SESSION, answer });
+    expect(turn?.view).toMatchObject({ phase: "done", late: true });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.calls.recover).toHaveBeenCalledTimes(1);
+  });
+
   test("hear what is renamed, deleted and asked", async () => {
     server.conversations = [conversation(1, { session_id: SESSION })];
     await showing(row(1));

@@ -8,14 +8,17 @@ import { uuid } from "../lib/ids";
 import { followShared } from "../lib/stream/share";
 import { accepted, apply, fromQuestion, fromRow, isOpen } from "../lib/turn";
 import { anyOf } from "../lib/wait";
-import { mayComeLate, watchForLate } from "./late";
+import { FIRST, LateLook } from "./late";
 import type { Services } from "./services";
 import { TurnCell } from "./turn.svelte";
 import type { Ask } from "../lib/api";
-import type { TurnRow } from "../lib/wire";
+import type { RecoveredRow, TurnRow } from "../lib/wire";
 
 /** Turns that are asked of the server at once. */
 export const PAGE = 50;
+
+/** So many of the last turns are recent: of those that failed, the answer may still come. */
+const RECENT = 10;
 
 /** Characters of a page above which it may be short because the server gives no more at once. */
 const LARGE = 1024 * 1024;
@@ -31,6 +34,8 @@ export class Conversation {
   readonly #services: Services;
   readonly #ending = new AbortController();
   readonly #following = new Set<string>();
+  /** Turns that failed and whose answer may still come, by `turn_id`. */
+  readonly #looking = new Map<string, LateLook>();
   /** How to give up the messages that are being sent, by `client_turn_id`. */
   readonly #delivering = new Map<string, () => void>();
 
@@ -115,6 +120,7 @@ export class Conversation {
       }
       this.#take(rows);
       this.#sendWaiting();
+      for (const look of this.#looking.values()) look.hurry();
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#services.trouble(error);
     }
@@ -137,6 +143,11 @@ export class Conversation {
     if (cell && attention?.number === number) {
       cell.view = { ...cell.view, attention: { ...attention, answered: true } };
     }
+  }
+
+  /** Another tab asked what is to be hoped for a turn, and was answered this. */
+  recoveredElsewhere(answer: RecoveredRow): void {
+    this.#looking.get(answer.turn_id)?.hear(answer);
   }
 
   ask(message: string): void {
@@ -303,8 +314,8 @@ export class Conversation {
     }
   }
 
-  /** Follows a turn that is open, and looks for the answer of one that failed without one. */
-  #attend(cell: TurnCell): void {
+  /** Follows a turn that is open, and looks for the answer of one that failed. */
+  #attend(cell: TurnCell, hasJustFailed = false): void {
     const { turnId } = cell.view;
     if (turnId === null || this.#following.has(turnId) || this.#ending.signal.aborted) return;
     if (isOpen(cell.view)) {
@@ -314,17 +325,24 @@ export class Conversation {
         .finally(() => {
           this.#following.delete(turnId);
           // Not where it is still open: the stream was refused, and the next refresh tries again.
-          if (!isOpen(cell.view)) this.#attend(cell);
+          if (!isOpen(cell.view)) this.#attend(cell, true);
         });
-    } else if (mayComeLate(cell.view, Date.now())) {
-      this.#following.add(turnId);
-      const { api } = this.#services;
-      void watchForLate(cell, () => api.turn(turnId, this.#ending.signal), this.#ending.signal).finally(
-        () => {
-          this.#following.delete(turnId);
-        },
-      );
+    } else if (hasJustFailed || this.cells.indexOf(cell) >= this.cells.length - RECENT) {
+      this.#lookForLate(cell, turnId, hasJustFailed ? FIRST : 0);
     }
+  }
+
+  #lookForLate(cell: TurnCell, turnId: string, wait: number): void {
+    if (cell.view.phase !== "failed" || cell.recovery === "lost" || this.#looking.has(turnId)) return;
+    const { api, tell } = this.#services;
+    const recover = async () => {
+      const answer = await api.recover(turnId, this.#ending.signal);
+      tell({ kind: "recovery", sessionId: this.sessionId, answer });
+      return answer;
+    };
+    const look = new LateLook(cell, recover, this.#ending.signal);
+    this.#looking.set(turnId, look);
+    void look.run(wait).finally(() => this.#looking.delete(turnId));
   }
 
   async #follow(cell: TurnCell, turnId: string): Promise<void> {

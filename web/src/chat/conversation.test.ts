@@ -186,23 +186,15 @@ describe("an open turn", () => {
     expect(streamOf(turnId(1)).options.cursor).toBe("1-7");
   });
 
-  test("that failed is looked for, where its answer may be late", async () => {
-    const conversation = await loaded(failed(1, "timeout"), failed(2, "agent_died"));
-    expect(cellAt(conversation, 0).lookingForLate).toBe(true);
-    expect(cellAt(conversation, 1).lookingForLate).toBe(false);
-    server.set(1, row(1, { response: "late", late: true }));
-    await vi.advanceTimersByTimeAsync(5_000);
-    expect(cellAt(conversation, 0).view).toMatchObject({ phase: "done", text: "late", late: true });
-    expect(cellAt(conversation, 0).lookingForLate).toBe(false);
-  });
-
   test("is left when the conversation is", async () => {
+    server.hope = "pending";
     const conversation = await loaded(open(1), failed(2, "timeout"));
-    const reads = server.calls.turn.mock.calls.length;
+    const looks = server.calls.recover.mock.calls.length;
     conversation.close();
     expect(streamOf.bind(null, turnId(1))).toThrow("0 open streams");
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(server.calls.turn).toHaveBeenCalledTimes(reads);
+    expect(server.calls.turn).not.toHaveBeenCalled();
+    expect(server.calls.recover).toHaveBeenCalledTimes(looks);
     expect(page.trouble).not.toHaveBeenCalled();
     expect(vi.getTimerCount()).toBe(0);
   });

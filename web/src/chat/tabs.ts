@@ -1,5 +1,7 @@
 /** What one tab tells the others of the same browser, so that they stay in step. */
 
+import type { RecoveredRow } from "../lib/wire";
+
 export type TabNews =
   /** A turn was accepted, cancelled or ended in this conversation. */
   | { kind: "turn"; sessionId: string; turnId: string }
@@ -8,7 +10,9 @@ export type TabNews =
   /** A conversation was deleted. */
   | { kind: "deleted"; sessionId: string }
   /** Somebody answered what the agent asked. */
-  | { kind: "answered"; turnId: string; number: number };
+  | { kind: "answered"; turnId: string; number: number }
+  /** The server was asked what is to be hoped for this turn, which failed. */
+  | { kind: "recovery"; sessionId: string; answer: RecoveredRow };
 
 export interface Tabs {
   tell(news: TabNews): void;

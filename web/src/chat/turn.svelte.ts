@@ -2,6 +2,7 @@
 
 import type { Hindrance } from "../lib/outbox";
 import type { TurnView } from "../lib/turn";
+import type { RecoveryState } from "../lib/wire";
 
 export class TurnCell {
   view: TurnView = $state.raw() as TurnView;
@@ -9,8 +10,8 @@ export class TurnCell {
   reconnecting = $state(false);
   /** Why the message is still here, where it is. */
   held: Hindrance | "signed-out" | null = $state(null);
-  /** The answer failed, and is still looked for. */
-  lookingForLate = $state(false);
+  /** Whether an answer may still come after the turn failed, as the server said; `null` where it has not been asked. */
+  recovery: RecoveryState | null = $state(null);
   /** Its answer came while the page was watching: it may be typed out. */
   watched = false;
 

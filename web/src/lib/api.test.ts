@@ -39,6 +39,7 @@ test("each call goes to its route", async () => {
   await api.remove("s1");
   await api.history("s1", { before: "t9", limit: 50 });
   await api.turn("t1");
+  await api.recover("t1");
   await api.ask({ user_message: "Hello", session_id: "s1", client_turn_id: "c1" });
   await api.cancel("t1");
   await api.reply("t1", "1-2", "yes");
@@ -51,6 +52,7 @@ test("each call goes to its route", async () => {
     "DELETE /api/paliadin/conversations/s1",
     "GET /api/paliadin/history?session=s1&before=t9&limit=50",
     "GET /api/paliadin/turns/t1",
+    "GET /api/paliadin/turns/t1/recover",
     'POST /api/paliadin/turn {"user_message":"Hello","session_id":"s1","client_turn_id":"c1"}',
     "POST /api/paliadin/turns/t1/cancel",
     'POST /api/paliadin/turns/t1/reply {"text":"yes","attention":"1-2"}',

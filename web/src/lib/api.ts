@@ -1,7 +1,7 @@
 /** The HTTP API as functions. What does not succeed rejects: see `ApiError`, `Unreachable`, and one's own abort. */
 
 import { ApiError, problem, Unreachable, UNREADABLE } from "./problem";
-import type { Accepted, Conversation, Status, TurnRow } from "./wire";
+import type { Accepted, Conversation, RecoveredRow, Status, TurnRow } from "./wire";
 import { anyOf } from "./wait";
 
 export { ApiError, Unreachable };
@@ -80,6 +80,11 @@ export class Api {
 
   turn(turnId: string, signal?: AbortSignal): Promise<TurnRow> {
     return this.#read("GET", `/turns/${encodeURIComponent(turnId)}`, { signal });
+  }
+
+  /** The turn, and whether it is still to be answered where it was not. */
+  recover(turnId: string, signal?: AbortSignal): Promise<RecoveredRow> {
+    return this.#read("GET", `/turns/${encodeURIComponent(turnId)}/recover`, { signal });
   }
 
   ask(body: Ask, signal?: AbortSignal): Promise<Accepted> {

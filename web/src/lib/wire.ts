@@ -47,6 +47,17 @@ export interface TurnRow {
   profile: string;
 }
 
+/**
+ * What is to be hoped for. `recovered`: a complete answer is there; `pending`: one may still come; `lost`: none will,
+ * whatever happens.
+ */
+export type RecoveryState = "recovered" | "pending" | "lost";
+
+/** `GET /api/paliadin/turns/{turn_id}/recover`. */
+export interface RecoveredRow extends TurnRow {
+  recovery_state: RecoveryState;
+}
+
 /** 202 of `POST /api/paliadin/turn`. */
 export interface Accepted {
   turn_id: string;

@@ -34,6 +34,15 @@ fn event() -> impl Strategy<Value = AgentEvent> {
     ]
 }
 
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        "[ab\n]{0,6}".prop_map(Fate::Answered),
+        Just(Fate::NotTyped),
+        Just(Fate::Died("exited with status 1".to_owned())),
+        Just(Fate::Unknown),
+    ]
+}
+
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         2 => Just(Input::Ready("%1".to_owned())),
@@ -42,6 +51,9 @@ fn input() -> impl Strategy<Value = Input> {
         1 => Just(Input::ClaimLost),
         8 => event().prop_map(Input::Agent),
         1 => Just(Input::Vanished),
+        1 => Just(Input::Silent(90)),
+        1 => Just(Input::Overdue(1800)),
+        1 => fate().prop_map(Input::Gone),
         1 => Just(Input::End(ErrorCode::SessionReset, "reset".to_owned())),
         1 => Just(Input::End(ErrorCode::Cancelled, "cancelled".to_owned())),
         2 => Just(Input::Recorded),
@@ -164,5 +176,100 @@ fn a_one_shot_answer_is_told_as_text() {
     ];
     let (machine, effects) = run(inputs);
     assert!(effects.contains(&Effect::Emit(EventKind::Content, json!({ "text": "hello" }))));
-    assert!(!machine.leaves_agent_busy());
+    assert_eq!(machine.leaves(), Leaves::Idle);
+}
+
+/// A later owner takes a turn up that was told as far as `told`, and reads the answer anew in these pieces.
+fn taken_up(told: &str, pieces: &[String], last: Input) -> (Machine, Vec<Effect>) {
+    let told = Told { text: told.to_owned(), attentions: 1, started: true };
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
+    let pieces = pieces.iter().map(|piece| Input::Agent(AgentEvent::Delta(piece.clone())));
+    ready.into_iter().chain(pieces).chain([last]).fold(
+        (Machine::resumed(told), Vec::new()),
+        |(machine, mut effects), input| {
+            let (machine, more) = machine.step(input);
+            effects.extend(more);
+            (machine, effects)
+        },
+    )
+}
+
+proptest! {
+    /// Whatever was told before, and wherever the pieces are cut now: what a client holds that kept what it had is the
+    /// answer, and nothing of it is told twice where it only went on.
+    #[test]
+    fn a_turn_that_is_taken_up_is_told_on(
+        pieces in proptest::collection::vec("[ab]{0,3}", 0..6),
+        told in 0usize..20,
+        other in proptest::option::of("[abc]{1,4}"),
+    ) {
+        let whole: String = pieces.concat();
+        let told = other.clone().unwrap_or_else(|| whole[..told.min(whole.len())].to_owned());
+        let (_, effects) = taken_up(&told, &pieces, Input::Agent(AgentEvent::Done(whole.clone())));
+        let body = answer::read(&whole).body;
+        let resyncs = effects.iter().filter(|e| matches!(e, Effect::Emit(EventKind::Resync, _))).count();
+        let told_on = effects.iter().filter_map(|effect| match effect {
+            Effect::Emit(EventKind::Content, data) => data["delta"].as_str().or(data["text"].as_str()),
+            _ => None,
+        });
+        if body.starts_with(&told) {
+            prop_assert_eq!(resyncs, 0);
+            prop_assert_eq!(told.clone() + &told_on.collect::<String>(), body);
+        } else {
+            prop_assert_eq!(held(&effects), body);
+        }
+        let finishes = effects.iter().filter(|e| matches!(e, Effect::Finish { .. })).count();
+        prop_assert_eq!(finishes, 1);
+    }
+}
+
+#[test]
+fn what_was_told_before_is_not_told_again() {
+    let asks = AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![] };
+    let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
+    assert!(effects.contains(&Effect::Start { tell: false }));
+    assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
+    assert_eq!(machine.reply("x"), Ok(1));
+    let (machine, effects) = machine.step(Input::Agent(asks));
+    assert!(matches!(effects.first(), Some(Effect::Emit(EventKind::Attention, _))), "this one is new");
+    assert_eq!(machine.reply("x"), Ok(2));
+}
+
+#[test]
+fn what_is_known_of_a_lost_agent_decides() {
+    let gone =
+        |fate: Fate| Machine::resumed(Told { text: "par".to_owned(), ..Told::default() }).step(Input::Gone(fate));
+    let code = |effects: &[Effect]| match effects.last() {
+        Some(Effect::Finish { outcome: Outcome::Failed { code, partial, .. }, .. }) => Some((*code, partial.clone())),
+        _ => None,
+    };
+    let partial = Some("par".to_owned());
+    let (machine, effects) = gone(Fate::Died("was ended by signal 9".to_owned()));
+    assert_eq!((code(&effects), machine.leaves()), (Some((ErrorCode::AgentDied, partial.clone())), Leaves::Idle));
+    let (machine, effects) = gone(Fate::Unknown);
+    assert_eq!((code(&effects), machine.leaves()), (Some((ErrorCode::Uncertain, partial)), Leaves::Idle));
+    let (_, effects) = gone(Fate::Answered("partial, and the rest".to_owned()));
+    assert_eq!(
+        effects[0],
+        Effect::Emit(EventKind::Content, json!({ "delta": "tial, and the rest", "streamed": true }))
+    );
+    let (machine, effects) = gone(Fate::NotTyped);
+    assert_eq!((effects.as_slice(), machine.phase), ([Effect::Open].as_slice(), Phase::Preparing));
+    let (machine, effects) = machine.step(Input::Ready("%2".to_owned()));
+    assert_eq!(effects, [Effect::Claim("%2".to_owned())]);
+    assert!(machine.step(Input::Claimed).1.contains(&Effect::Deliver));
+}
+
+#[test]
+fn an_agent_that_was_given_up_may_go_on() {
+    let begun = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
+    for (input, leaves) in [
+        (Input::Silent(90), Leaves::GivenUp),
+        (Input::Overdue(1800), Leaves::GivenUp),
+        (Input::End(ErrorCode::Cancelled, "cancelled".to_owned()), Leaves::Busy),
+        (Input::Agent(AgentEvent::Done("x".to_owned())), Leaves::Idle),
+    ] {
+        let (machine, _) = run(begun.iter().cloned().chain([input.clone()]));
+        assert_eq!(machine.leaves(), leaves, "{input:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 import { type Mock, vi } from "vitest";
 import { type Api, ApiError } from "../../lib/api";
-import type { Conversation, Status, TurnRow } from "../../lib/wire";
+import type { Conversation, RecoveryState, Status, TurnRow } from "../../lib/wire";
 import { open, status, turnId } from "./rows";
 
 /** Every function of `Api`; a test can make each one fail or wait. */
@@ -14,6 +14,8 @@ export class Server {
   /** Newest first. */
   conversations: Conversation[] = [];
   status: Status = status();
+  /** What is to be hoped for turns that failed. */
+  hope: RecoveryState = "lost";
   readonly calls: Calls;
   readonly api: Api;
 
@@ -42,6 +44,11 @@ export class Server {
         const found = this.rows.find(({ turn_id }) => turn_id === id);
         if (!found) throw new ApiError(404, "not_found", "");
         return found;
+      }),
+      recover: vi.fn(async (id) => {
+        const found = this.rows.find(({ turn_id }) => turn_id === id);
+        if (!found) throw new ApiError(404, "not_found", "");
+        return { ...found, recovery_state: found.state === "done" ? "recovered" : this.hope };
       }),
       ask: vi.fn(async (ask) => {
         const there = this.rows.find(({ client_turn_id }) => client_turn_id === ask.client_turn_id);

@@ -106,6 +106,7 @@ export const de: Messages = {
   partial: "Was bis dahin da war, steht oben.",
   late: "Diese Antwort kam verspätet.",
   lookingForLate: "Es wird noch auf eine verspätete Antwort gewartet …",
+  neverAnswered: "Es kommt keine Antwort mehr.",
   done: "Antwort vollständig.",
   skipTyping: "Alles auf einmal zeigen",
 
@@ -178,10 +179,7 @@ export const de: Messages = {
       "Auf dem Rechner des Agenten ging etwas schief.",
       "Versuche es noch einmal; bleibt es so, melde es dem Betreiber.",
     ],
-    timeout: [
-      "Der Agent hat zu lange gebraucht.",
-      "Kommt doch noch eine Antwort, erscheint sie hier. Du kannst es auch noch einmal versuchen.",
-    ],
+    timeout: ["Der Agent hat zu lange gebraucht.", "Du kannst es noch einmal versuchen."],
     tmux_unavailable: [
       "Das Terminal des Agenten ist nicht verfügbar.",
       "Versuche es noch einmal; bleibt es so, melde es dem Betreiber.",
@@ -199,10 +197,7 @@ export const de: Messages = {
       "Der Agent hat ein Problem gemeldet.",
       "Versuche es noch einmal; bleibt es so, frage mit anderen Worten.",
     ],
-    upstream_silence: [
-      "Der Agent ist verstummt.",
-      "Kommt doch noch eine Antwort, erscheint sie hier. Du kannst es auch noch einmal versuchen.",
-    ],
+    upstream_silence: ["Der Agent ist verstummt.", "Du kannst es noch einmal versuchen."],
     uncertain: [
       "Der Dienst wurde neu gestartet, während der Agent daran arbeitete.",
       "Der Agent hat deine Frage vielleicht gesehen. Sie wurde nicht ein zweites Mal gesendet; versuche es noch einmal, wenn du das willst.",

@@ -106,6 +106,7 @@ export const en = {
   partial: "What was there until then is shown above.",
   late: "This answer came late.",
   lookingForLate: "Still looking for a late answer…",
+  neverAnswered: "No answer will come any more.",
   done: "Answer complete.",
   skipTyping: "Show all at once",
 
@@ -180,10 +181,7 @@ export const en = {
       "Something went wrong on the agent’s computer.",
       "Try again; if it stays so, tell whoever runs this service.",
     ],
-    timeout: [
-      "The agent took too long.",
-      "If an answer still comes, it appears here. You can also try again.",
-    ],
+    timeout: ["The agent took too long.", "You can try again."],
     tmux_unavailable: [
       "The agent’s terminal is not available.",
       "Try again; if it stays so, tell whoever runs this service.",
@@ -198,10 +196,7 @@ export const en = {
       "It is not started again until someone restarts it. You can do that here.",
     ],
     upstream_error: ["The agent reported a problem.", "Try again; if it stays so, ask in other words."],
-    upstream_silence: [
-      "The agent went silent.",
-      "If an answer still comes, it appears here. You can also try again.",
-    ],
+    upstream_silence: ["The agent went silent.", "You can try again."],
     uncertain: [
       "The service was restarted while the agent worked on this.",
       "The agent may have seen your question. It was not sent a second time; try again if you want that.",

@@ -1,0 +1,162 @@
+//! What an earlier owner left: agents that are there and can be taken over, and what became of the turns of those that are
+//! not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::incarnation::{Incarnation, process_start, unavailable};
+use super::reader::Reader;
+use super::{LocalBackend, again, failed, wait_until_ready};
+use crate::agent::signal::{Signal, SignalLine};
+use crate::agent::spool::Spool;
+use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate};
+use crate::tmux::{Pane, PaneInfo, Server, TmuxError};
+use crate::turn::{ErrorCode, TurnId};
+
+impl LocalBackend {
+    /// The agents' panes, dead ones too; none where there is no tmux server.
+    pub(super) async fn panes(&self) -> Result<Vec<PaneInfo>, BackendError> {
+        let server = self.server.lock().await.clone();
+        let Some(server) = server else { return Ok(Vec::new()) };
+        match again(|| server.panes()).await {
+            // A server that is gone took its panes along.
+            Err(TmuxError::ServerGone(_)) => Ok(Vec::new()),
+            panes => panes.map_err(|error| unavailable(&error)),
+        }
+    }
+
+    /// The agent that is in this pane, with its memory.
+    fn take_over(&self, server: Server, info: &PaneInfo, spool: Spool) -> Result<Arc<Incarnation>, BackendError> {
+        let changes = self.watch.join(spool.path()).map_err(failed)?;
+        let pane =
+            Pane { session: info.session.clone(), window: info.window.clone(), pane: info.pane.clone(), pid: info.pid };
+        Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, (self.watch.clone(), changes))))
+    }
+
+    /// The agent of this session that is there, idle and ready, if it was started as `launch` says. Whatever else there is
+    /// under this name is left for the caller to end.
+    pub(super) async fn find_idle(
+        &self,
+        server: &Server,
+        session: &str,
+        launch: &str,
+    ) -> Result<Option<Arc<Incarnation>>, BackendError> {
+        let panes = again(|| server.panes()).await.map_err(|error| unavailable(&error))?;
+        let fits =
+            |pane: &&PaneInfo| pane.session_name == session && !pane.dead && pane.launch.as_deref() == Some(launch);
+        let mut fitting = panes.iter().filter(fits);
+        let (Some(info), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
+        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
+        let agent = self.take_over(server.clone(), info, spool)?;
+        if !info.ready && wait_until_ready(&agent, agent.changes.clone(), self.config.ready_timeout).await.is_err() {
+            return Ok(None);
+        }
+        let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
+        if let Some(turn) = last
+            && self.is_at_work(session, turn)?
+            && let Err(error) = agent.interrupt(turn).await
+        {
+            tracing::warn!(session, %turn, %error, "the agent that was left does not stop its work");
+            return Ok(None);
+        }
+        tracing::info!(session, place = agent.place(), "taking over the agent that was left");
+        Ok(Some(agent))
+    }
+
+    pub(super) async fn adopt_at(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
+        let panes = self.panes().await?;
+        let pane = panes.iter().find(|pane| is_pane_of(pane, place));
+        let spool = Spool::existing(&self.config.spool, session);
+        let server = self.server.lock().await.clone();
+        if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
+            && is_there(info, place)
+        {
+            return Ok(Adopted::Here(self.take_over(server, info, spool.clone())?));
+        }
+        // One that cannot be used is found again by whoever looks for late answers.
+        if let Ok(Some(answer)) = self.answer_to(session, turn) {
+            return Ok(Adopted::Gone(Fate::Answered(answer)));
+        }
+        let was_seen = spool.as_ref().is_some_and(|spool| reports(spool).iter().any(|signal| is_of(signal, turn)));
+        let typed_last = pane.and_then(|pane| pane.turn.as_deref()) == Some(turn.to_string().as_str());
+        let fate = match pane {
+            Some(pane) if typed_last || was_seen => Fate::Died(how_it_ended(pane)),
+            // The fence is set with the paste, and this pane took nothing else in between.
+            Some(_) => Fate::NotTyped,
+            None if was_seen => Fate::Died("ended".to_owned()),
+            None => Fate::Unknown,
+        };
+        Ok(Adopted::Gone(fate))
+    }
+
+    pub(super) fn answer_to(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
+        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
+        let (signals, whole) = (signal_lines(&spool), self.watch.is_whole(spool.path(), turn));
+        match Reader::new(turn, self.config.max_response).look(signals, &spool, whole) {
+            Ok(seen) => Ok(match seen.ending {
+                Some(AgentEvent::Done(text)) => Some(text),
+                _ => None,
+            }),
+            // The agent said that there is none.
+            Err(error) if error.code == ErrorCode::UpstreamError => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn is_working(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError> {
+        let panes = self.panes().await?;
+        let id = turn.to_string();
+        let is_here = panes.iter().any(|pane| is_there(pane, place) && pane.turn.as_deref() == Some(id.as_str()));
+        Ok(is_here && self.is_at_work(session, turn)?)
+    }
+
+    /// Whether the agent, to which this turn was typed last, has not said yet that it is done with it.
+    fn is_at_work(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
+        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(true) };
+        if reports(&spool).iter().any(|signal| signal.ends() == Some(turn)) {
+            return Ok(false);
+        }
+        Ok(!matches!(self.answer_to(session, turn), Ok(Some(_))))
+    }
+
+    pub(super) fn files_of_turns(&self) -> Vec<(String, TurnId, Duration)> {
+        let names = std::fs::read_dir(&self.config.spool).into_iter().flatten().flatten();
+        let sessions = names.filter_map(|entry| entry.file_name().into_string().ok());
+        let spools = sessions.filter_map(|name| Some((Spool::existing(&self.config.spool, &name)?, name)));
+        spools
+            .flat_map(|(spool, name)| spool.turns().into_iter().map(move |(turn, age)| (name.clone(), turn, age)))
+            .collect()
+    }
+}
+
+/// Whether this is the pane that `place` means; its process may be gone.
+fn is_pane_of(pane: &PaneInfo, place: &str) -> bool {
+    let mut words = place.split(' ');
+    words.next() == Some(pane.pane.as_str()) && words.next() == Some(pane.pid.to_string().as_str())
+}
+
+/// Whether the process that `place` means is in this pane.
+fn is_there(pane: &PaneInfo, place: &str) -> bool {
+    is_pane_of(pane, place) && !pane.dead && place.split(' ').nth(2) == Some(process_start(pane.pid).as_str())
+}
+
+fn how_it_ended(pane: &PaneInfo) -> String {
+    match (pane.dead_status, pane.dead_signal) {
+        (Some(status), _) => format!("exited with status {status}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn signal_lines(spool: &Spool) -> Vec<SignalLine> {
+    let (lines, _) = spool.read_signals(0).unwrap_or_default();
+    lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect()
+}
+
+fn reports(spool: &Spool) -> Vec<Signal> {
+    signal_lines(spool).into_iter().map(|line| line.signal).collect()
+}
+
+fn is_of(signal: &Signal, turn: TurnId) -> bool {
+    signal.turn_id() == Some(turn)
+}

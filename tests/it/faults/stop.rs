@@ -1,0 +1,56 @@
+//! The server is told to stop while much is going on.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{Follower, lines};
+use crate::harness::sse::kinds;
+use crate::harness::{TestApp, Tested};
+
+/// A clean stop, with whatever runs.
+const STOP: Duration = Duration::from_secs(5);
+/// Users, each with a turn that runs and two that wait.
+const USERS: usize = 4;
+
+#[tokio::test]
+async fn a_stop_under_load_is_quick_and_loses_nothing() -> Tested {
+    let mut app = TestApp::start().await?;
+    let (mut followers, mut streams) = (Vec::new(), Vec::new());
+    for number in 0..USERS {
+        let user = app.user(&format!("user{number}@example.org"))?;
+        for (message, answer) in [("!lines 150 20", lines(150)), ("!echo a", "a".into()), ("!echo b", "b".into())] {
+            let turn = user.ask(message).await?;
+            streams.push(user.stream(&turn, None).await?);
+            followers.push((Follower::of(&user, &turn), answer));
+        }
+    }
+    for stream in streams.iter_mut().step_by(3) {
+        stream.until("content").await?;
+    }
+    let agents = agents(&app)?;
+    assert_eq!(agents.len(), USERS);
+    let since = Instant::now();
+    // Fails where the status is not 0.
+    app.stop(Signal::TERM)?;
+    assert!(since.elapsed() < STOP, "{:?}", since.elapsed());
+    for stream in &mut streams {
+        let rest = stream.drain().await?;
+        assert!(!stream.is_cut && !rest.iter().any(|event| event.is_final()), "a stream is ended, not cut: {rest:?}");
+    }
+    assert_eq!(agents, self::agents(&app)?, "the agents go on");
+    app.boot().await?;
+    for (follower, answer) in followers {
+        let seen = follower.done(&app, &answer).await?;
+        assert!(!kinds(&seen).contains(&"resync"), "a clean stop loses no event: {:?}", kinds(&seen));
+    }
+    assert_eq!(agents, self::agents(&app)?, "they were taken over");
+    Ok(())
+}
+
+fn agents(app: &TestApp) -> Tested<Vec<i32>> {
+    let mut agents: Vec<i32> =
+        app.processes()?.iter().filter(|process| process.is_agent()).map(|process| process.pid).collect();
+    agents.sort_unstable();
+    Ok(agents)
+}

@@ -1,0 +1,111 @@
+//! How long a turn may take and go without a sign of life, and what its agent may do after that.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use paliadin::tmux::{Command, Server, ServerConfig};
+use serde_json::json;
+
+use crate::harness::processes::Process;
+use crate::harness::{TestApp, Tested};
+
+const SILENCE: (&str, &str) = ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s");
+
+#[tokio::test]
+async fn a_silent_agent_is_given_up_but_not_interrupted() -> Tested {
+    let app = TestApp::with(&[SILENCE]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!sleep 5").await?;
+    let error = user.collect(&turn).await?.pop().ok_or("no event")?;
+    assert_eq!((&error.data["code"], &error.data["retryable"]), (&json!("upstream_silence"), &json!(true)));
+    assert_eq!(user.status().await?["agent_session"]["state"], "draining");
+    let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
+    crate::harness::eventually("the agent's answer, or word of it", async || {
+        let is_late = user.turn(&turn.turn_id).await?["late"] == json!(true);
+        Ok((answer.exists() || is_late).then_some(()))
+    })
+    .await?;
+    // Nothing is typed before the agent is done, and then at once.
+    assert_eq!(user.response("!count").await?, "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_was_given_up_is_interrupted_when_others_have_waited_long_enough() -> Tested {
+    let app = TestApp::with(&[SILENCE, ("PALIADIN_TURN__DRAIN_TIMEOUT", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hanging = user.ask("!hang").await?;
+    let waiting = user.ask("!count").await?;
+    let agent = app.typed_once(&hanging.turn_id).await?.pid;
+    assert_eq!(user.ended(&hanging).await?["error_code"], "upstream_silence");
+    assert_eq!(user.ended(&waiting).await?["response"], "2");
+    assert_eq!(app.process(Process::is_agent)?.pid, agent, "interrupted, not ended");
+    // Nobody waits: the next one comes when the time is over, and is run all the same.
+    let hanging = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hanging).await?["error_code"], "upstream_silence");
+    assert_eq!(user.response("!count").await?, "4");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_the_terminal_shows_is_a_sign_of_life() -> Tested {
+    let app = TestApp::with(&[SILENCE]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!sleep 4").await?;
+    user.stream(&turn, None).await?.until("meta").await?;
+    let config = ServerConfig {
+        program: "tmux".into(),
+        socket: app.tmux_socket(),
+        env: ServerConfig::allowed_env(),
+        width: 200,
+        height: 50,
+    };
+    let server = Server::start(config).await?;
+    let terminals = Command::new("list-panes").args(["-a", "-f", "#{@paliadin}", "-F", "#{pane_tty}"]);
+    let terminal = server.control().command(terminals).await?.pop().ok_or("no terminal")?;
+    let mut terminal = std::fs::File::options().write(true).open(terminal)?;
+    let mut prints = tokio::time::interval(Duration::from_millis(200));
+    let row = loop {
+        tokio::select! {
+            row = user.ended(&turn) => break row?,
+            () = async { loop { prints.tick().await; if terminal.write_all(b".").is_err() { return } } } => {}
+        }
+    };
+    assert_eq!((&row["state"], &row["response"]), (&json!("done"), &json!("slept 4")), "{row}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_that_goes_on_for_too_long_ends_with_what_it_has() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1500ms"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "0s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 1000 20").await?;
+    let row = user.ended(&turn).await?;
+    assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("timeout")), "{row}");
+    assert!(row["partial"].as_str().is_some_and(|partial| partial.starts_with("line 1\nline 2\n")), "{row}");
+    assert_eq!(user.response("!count").await?, "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_person_may_take_any_time_to_reply() -> Tested {
+    let app = TestApp::with(&[SILENCE, ("PALIADIN_TURN__DEADLINE", "2s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!ask well?").await?;
+    let mut stream = user.stream(&turn, None).await?;
+    let asked = stream.until("attention").await?.id.ok_or("no id")?;
+    // The other user's turn is given up meanwhile: what would be due is due by then.
+    let other = app.user("bob@example.org")?;
+    let since = Instant::now();
+    for _ in 0..2 {
+        let hanging = other.ask("!hang").await?;
+        assert_eq!(other.ended(&hanging).await?["error_code"], "upstream_silence");
+        assert_eq!(other.reset().await?, json!({ "ok": true }));
+    }
+    assert!(since.elapsed() > Duration::from_secs(2));
+    assert_eq!(user.turn(&turn.turn_id).await?["state"], "running");
+    app.expect_reply("yes");
+    assert_eq!(user.reply(&turn, &asked, "yes").await?.0, 202);
+    assert_eq!(user.ended(&turn).await?["response"], "you said: yes");
+    Ok(())
+}
