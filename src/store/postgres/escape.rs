@@ -17,7 +17,8 @@ const WORDS: [(char, &str); 3] =
 
 /// The stored form of a text.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains([NUL, FIRST, SECOND]) {
+    // One by one: the search for a single byte is the fastest that there is, and nearly every text has none of them.
+    if !text.contains(NUL) && !text.contains(FIRST) && !text.contains(SECOND) {
         return Cow::Borrowed(text);
     }
     let mut stored = String::with_capacity(text.len() + 16);
@@ -32,7 +33,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
 
 /// The text of a stored form; `None` where it is none.
 pub(super) fn unescape(stored: &str) -> Option<Cow<'_, str>> {
-    if !stored.contains([FIRST, SECOND]) {
+    if !stored.contains(FIRST) && !stored.contains(SECOND) {
         return Some(Cow::Borrowed(stored));
     }
     let mut text = String::with_capacity(stored.len());
