@@ -38,6 +38,7 @@ lint: $(PACKAGES) ## formatting and lints
 test: bootstrap lint web ## every check and every test
 	cd web && npm test --silent
 	cargo test --features faults --lib --tests
+	PALIADIN_TEST_STORE=postgres cargo test --features faults --test it
 	cd web && npm run --silent --if-present e2e
 
 soak: bootstrap ## the server, agents and tmux killed at random; PALIADIN_SOAK_KILLS (1000) kills in each of the tests

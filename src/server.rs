@@ -1,6 +1,7 @@
 //! The server: everything put together, from a configuration to a running product and back to nothing.
 
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ const CLI_TOKEN: &str = "command line of this host";
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a stop may take in all. What is not recorded by then is found again at the next start.
 const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
+
+/// How long a start tries for what an earlier process seems to hold. One that was killed while it started a program leaves a
+/// copy of itself, with its address and its lock, until that has become the program: up to 22 ms on two busy cores.
+const HELD: Duration = Duration::from_secs(1);
+/// From one try to the next: nothing tells of the end of such a copy.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why the server cannot start. One line, for people.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +106,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
         private_dir(&config)?;
-        let lock = lock_state(&config)?;
+        let lock = lock_state(&config).await?;
         let store = open_store(&config).await?;
         let owner = owner(&*store, &config).await?;
         let backend = choose_backend(&config).await?;
@@ -233,18 +240,33 @@ pub fn private_dir(config: &Config) -> Result<(), StartError> {
         .map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
 }
 
+/// Tries until it is not refused by this error, for a moment.
+///
+/// # Errors
+/// Of the last try.
+pub async fn once_free<T>(mut get: impl AsyncFnMut() -> io::Result<T>, held: ErrorKind) -> io::Result<T> {
+    let by = Instant::now() + HELD;
+    loop {
+        match get().await {
+            Err(error) if error.kind() == held && Instant::now() < by => tokio::time::sleep(TRY_AGAIN).await,
+            got => return got,
+        }
+    }
+}
+
 /// One server at a time may use a state directory: two would end each other's agents. The lock ends with the process.
-fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
+async fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
     let path = config.state.dir.join("lock");
     let io = || StartError::io(format!("state.dir: {} cannot be locked", path.display()));
     let file = private::lock_file(&path).map_err(io())?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+    let lock = async || Ok(rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?);
+    match once_free(lock, ErrorKind::WouldBlock).await {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
             let dir = config.state.dir.display();
             Err(StartError::Configuration(format!("state.dir: another server is running with {dir}")))
         }
-        Err(error) => Err(io()(error.into())),
+        Err(error) => Err(io()(error)),
     }
 }
 
@@ -355,4 +377,28 @@ fn hosts(config: &Config) -> Vec<String> {
     }
     hosts.extend(config.server.allowed_hosts.iter().cloned());
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of it where it is held for so long, and how long that takes.
+    async fn held_for(held: Duration, as_what: ErrorKind) -> (Result<(), ErrorKind>, Duration) {
+        let since = Instant::now();
+        let get = async || if since.elapsed() < held { Err(as_what.into()) } else { Ok(()) };
+        let got = once_free(get, ErrorKind::AddrInUse).await.map_err(|error| error.kind());
+        (got, since.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_killed_process_holds_for_a_moment_is_waited_for() {
+        assert_eq!(held_for(Duration::ZERO, ErrorKind::AddrInUse).await, (Ok(()), Duration::ZERO));
+        let (got, took) = held_for(Duration::from_millis(22), ErrorKind::AddrInUse).await;
+        assert!(got.is_ok() && took < Duration::from_millis(22) + 2 * TRY_AGAIN, "{got:?} after {took:?}");
+        let (got, took) = held_for(Duration::from_secs(60), ErrorKind::AddrInUse).await;
+        assert!(got == Err(ErrorKind::AddrInUse) && took < HELD + 2 * TRY_AGAIN, "{got:?} after {took:?}");
+        let denied = held_for(Duration::from_secs(60), ErrorKind::PermissionDenied).await;
+        assert_eq!(denied, (Err(ErrorKind::PermissionDenied), Duration::ZERO));
+    }
 }

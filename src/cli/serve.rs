@@ -1,6 +1,6 @@
 //! `paliadin serve`
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::fail;
 use crate::config::{Config, LogFormat, default_state_dir};
-use crate::server::{Server, StartError};
+use crate::server::{self, Server, StartError};
 
 /// Serves until SIGTERM or Ctrl-C.
 pub fn run(config: Config) -> ExitCode {
@@ -58,7 +58,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
     }
     let io = |error| StartError::Io { what: format!("server.listen: {address}"), error };
     // Before anything else: a second server on this address shall not touch what the first one runs.
-    let listener = TcpListener::bind(address).await.map_err(io)?;
+    let listener =
+        server::once_free(async || TcpListener::bind(address).await, ErrorKind::AddrInUse).await.map_err(io)?;
     let url = format!("http://{}", listener.local_addr().map_err(io)?);
     let shutdown = shutdown_signal().map_err(|error| StartError::Io { what: "signals".to_owned(), error })?;
     let server = Server::start(config).await?;

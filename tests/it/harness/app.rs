@@ -39,7 +39,6 @@ pub struct TestApp {
     wrapped: Vec<String>,
     /// Where the state directory is to be seen from here, if not at its own path; and what keeps it there.
     seen: Option<(PathBuf, Box<dyn Any + Send>)>,
-    may_leave_inputs: bool,
 }
 
 impl TestApp {
@@ -72,8 +71,8 @@ impl TestApp {
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let database = if database::is_postgres() { Some(database::create()?) } else { None };
-        let (replies, wrapped, seen, may_leave_inputs) = (Mutex::default(), Vec::new(), None, false);
-        Ok(Self { root, place, settings, server: None, replies, database, wrapped, seen, may_leave_inputs })
+        let (replies, wrapped, seen) = (Mutex::default(), Vec::new(), None);
+        Ok(Self { root, place, settings, server: None, replies, database, wrapped, seen })
     }
 
     /// Keeps to a file, whatever the run is for: what is tested is about the file.
@@ -260,12 +259,6 @@ impl TestApp {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 
-    /// From now on files may be left behind that were handed to agents: a server that is killed when a turn is over, and
-    /// before it has removed that turn's files, leaves them.
-    pub fn may_leave_inputs(&mut self) {
-        self.may_leave_inputs = true;
-    }
-
     /// A connection of its own to the database.
     pub async fn database(&self) -> Tested<Database> {
         match &self.database {
@@ -341,12 +334,7 @@ impl TestApp {
             left.push(format!("process {} {:?}", process.pid, process.arguments));
             process.kill()?;
         }
-        let inputs = self.inputs_left();
-        if self.may_leave_inputs {
-            println!("files handed to agents and left: {}", inputs.len());
-        } else {
-            left.extend(inputs);
-        }
+        left.extend(self.inputs_left());
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
@@ -357,7 +345,7 @@ impl TestApp {
     }
 
     /// Files that the server handed to agents and did not take away again.
-    fn inputs_left(&self) -> Vec<String> {
+    pub fn inputs_left(&self) -> Vec<String> {
         let spools = fs::read_dir(self.state().join("spool")).into_iter().flatten().flatten();
         let inputs = spools.flat_map(|spool| fs::read_dir(spool.path().join("in")).into_iter().flatten().flatten());
         inputs.map(|file| format!("file {}", file.path().display())).collect()
