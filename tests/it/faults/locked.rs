@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Follower, lines};
 use crate::harness::sse::kinds;
-use crate::harness::{TestApp, Tested};
+use crate::harness::{TestApp, Tested, eventually};
 
 /// A clean stop, with whatever is the matter.
 const STOP: Duration = Duration::from_secs(5);
@@ -102,5 +102,35 @@ async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tes
     app.boot().await?;
     followers.0.done(&app, &lines(20)).await?;
     followers.1.done(&app, "waited").await?;
+    Ok(())
+}
+
+/// Processor time that the server has used, in hundredths of a second.
+fn processor_time(app: &TestApp) -> Tested<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", app.server_pid()?))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
+    let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    Ok(times.collect::<Result<Vec<_>, _>>()?.iter().sum())
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")]).await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let turn = user.ask("!hang").await?;
+    app.typed_once(&turn.turn_id).await?;
+    user.stream(&turn, None).await?.until("meta").await?;
+    let lock = Lock::take(&app, "IMMEDIATE")?;
+    eventually("the turn to be given up", async || {
+        let actors = admin.actors().await?;
+        Ok(actors.iter().any(|actor| actor["note"] == "recording the end").then_some(()))
+    })
+    .await?;
+    let before = processor_time(&app)?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let used = processor_time(&app)? - before;
+    drop(lock);
+    assert!(used < 40, "{used} hundredths in two seconds");
+    assert_eq!(user.ended(&turn).await?["error_code"], "upstream_silence");
     Ok(())
 }
