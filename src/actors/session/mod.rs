@@ -69,6 +69,8 @@ pub enum SessionMsg {
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// Give up the agent's place among the live ones, if it idles: someone waits.
     GiveSeat,
+    /// That is done.
+    SeatGiven,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -238,6 +240,7 @@ impl Actor for SessionActor {
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::ResetDone(outcome) => {
                 state.ending = false;
+            SessionMsg::SeatGiven => self.seat_given(state),
                 for reply in state.resetting.drain(..) {
                     let _ = reply.send(outcome.clone());
                 }
