@@ -134,3 +134,33 @@ async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
     assert_eq!(user.ended(&turn).await?["error_code"], "upstream_silence");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_question_whose_session_fails_before_word_of_it_comes_is_run_all_the_same() -> Tested {
+    let app = TestApp::start().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let first = user.ask("!count").await?;
+    assert_eq!(user.ended(&first).await?["response"], "1");
+    let handled = async |kind: &str| -> Tested<u64> {
+        let actors = admin.actors().await?;
+        let actor = actors.iter().find(|actor| actor["kind"] == kind).ok_or("no such actor")?;
+        Ok(actor["handled"].as_u64().unwrap_or_default())
+    };
+    let lock = Lock::take(&app, "IMMEDIATE")?;
+    let before = handled("recorder").await?;
+    let asker = user.clone();
+    let body = json!({ "user_message": "!count", "session_id": first.session_id });
+    let post = tokio::spawn(async move { asker.post_turn(&body).await.map(|answer| answer.status) });
+    eventually("the question's write", async || Ok((handled("recorder").await? > before).then_some(()))).await?;
+    app.arm("session.handle")?;
+    user.status().await?;
+    assert!(!app.is_armed("session.handle"));
+    // The next session has looked what is there, and wants to write.
+    eventually("the next session", async || Ok((handled("recorder").await? > before + 1).then_some(()))).await?;
+    drop(lock);
+    println!("it was answered {:?}", post.await?);
+    assert_eq!(user.ended(&user.ask_in(&first.session_id, "!count").await?).await?["response"], "3");
+    let rows = user.history(&first.session_id, None).await?;
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["state"] == "done"), "{rows:?}");
+    Ok(())
+}
