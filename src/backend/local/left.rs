@@ -65,7 +65,7 @@ impl LocalBackend {
 
     pub(super) async fn adopt_at(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
         let panes = self.panes().await?;
-        let pane = panes.iter().find(|pane| is_pane_of(pane, place));
+        let pane = panes.iter().find(|pane| pane.session_name == session && is_left_of(pane, place));
         let spool = Spool::existing(&self.config.spool, session);
         let server = self.server.lock().await.clone();
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
@@ -143,6 +143,12 @@ impl LocalBackend {
 fn is_pane_of(pane: &PaneInfo, place: &str) -> bool {
     let mut words = place.split(' ');
     words.next() == Some(pane.pane.as_str()) && words.next() == Some(pane.pid.to_string().as_str())
+}
+
+/// Whether the process that `place` means is in this pane, or was. After a restart of the host, or of the container, the
+/// same numbers mean another pane and another process, and what that one has not got proves nothing.
+fn is_left_of(pane: &PaneInfo, place: &str) -> bool {
+    is_pane_of(pane, place) && (pane.dead || is_there(pane, place))
 }
 
 /// Whether the process that `place` means is in this pane.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use paliadin::tmux::{Server, ServerConfig, SpawnSpec};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -202,5 +203,36 @@ async fn a_question_of_the_agent_is_still_open_after_a_restart() -> Tested {
     assert_eq!(row["state"], "done", "{row}");
     let events = user.collect(&turn).await?;
     assert_eq!(kinds(&events).iter().filter(|kind| **kind == "attention").count(), 1, "{events:?}");
+    Ok(())
+}
+
+/// After a restart of the host or the container, numbers of panes and processes are given out anew.
+#[tokio::test]
+async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_proves_nothing() -> Tested {
+    let mut app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.response("!count").await?, "1");
+    app.arm_halt("intent.after")?;
+    let turn = user.ask("!echo once").await?;
+    app.halted("intent.after").await?;
+    app.stop(Signal::KILL)?;
+    app.process(Process::is_tmux_server)?.kill()?;
+    let config = ServerConfig {
+        program: "tmux".into(),
+        socket: app.tmux_socket(),
+        env: ServerConfig::allowed_env(),
+        width: 200,
+        height: 50,
+    };
+    let argv = vec!["sleep".to_owned(), "600".to_owned()];
+    let spec = SpawnSpec { name: "paliadin-other".to_owned(), cwd: app.root().to_owned(), env: Vec::new(), argv };
+    let other = Server::start(config).await?.spawn(spec).await?;
+    let place = format!("{} {} 1", other.pane, other.pid);
+    let same = sqlx::query("UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1");
+    same.bind(&turn.turn_id).bind(place).execute(&mut app.database().await?).await?;
+    app.boot().await?;
+    let row = user.ended(&turn).await?;
+    assert_eq!(row["error_code"], "uncertain", "{row}");
+    assert_eq!(app.typed(&turn.turn_id)?.len(), 0, "not to another agent");
     Ok(())
 }
