@@ -236,3 +236,21 @@ async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_pr
     assert_eq!(app.typed(&turn.turn_id)?.len(), 0, "not to another agent");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_agent_that_was_left_and_minds_no_hangup_is_ended_by_a_reset() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "1s")])?;
+    let demo = format!("{} agent demo", env!("CARGO_BIN_EXE_paliadin"));
+    app.agent_after(&format!("trap '' HUP\nmkfifo $$ && {demo}; read end <$$"))?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.response("!count").await?, "1");
+    let is_script = |process: &Process| process.arguments.first().is_some_and(|program| program == "/bin/sh");
+    let agent = app.process(is_script)?;
+    app.restart(Signal::KILL).await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert!(agent.ends_within(Duration::ZERO)?, "it is still there");
+    assert_eq!(user.response("!count").await?, "1");
+    user.reset().await?;
+    Ok(())
+}
