@@ -31,7 +31,7 @@ const USERS: usize = 8;
 /// Conversations of each, asked in at the same time.
 const CONVERSATIONS: usize = 2;
 /// Longest run, but for the kills.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer by this for each kill.
 const PATIENCE_PER_KILL: Duration = Duration::from_millis(1_500);
 /// Waiting ones that are named where a run takes too long.

@@ -106,12 +106,14 @@ fn processor_time(app: &TestApp) -> Tested<u64> {
 
 #[tokio::test]
 async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
-    let app = TestApp::with(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")]).await?;
+    let mut app = TestApp::prepare(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")])?;
+    app.use_file()?;
+    app.boot().await?;
     let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
     let turn = user.ask("!hang").await?;
     app.typed_once(&turn.turn_id).await?;
     user.stream(&turn, None).await?.until("meta").await?;
-    let lock = Lock::take(&app, "IMMEDIATE")?;
+    let database = lock(&app, "IMMEDIATE").await?;
     eventually("the turn to be given up", async || {
         let actors = admin.actors().await?;
         Ok(actors.iter().any(|actor| actor["note"] == "recording the end").then_some(()))
@@ -120,7 +122,7 @@ async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
     let before = processor_time(&app)?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let used = processor_time(&app)? - before;
-    drop(lock);
+    unlock(database).await?;
     assert!(used < 40, "{used} hundredths in two seconds");
     assert_eq!(user.ended(&turn).await?["error_code"], "upstream_silence");
     Ok(())
@@ -128,7 +130,7 @@ async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
 
 #[tokio::test]
 async fn a_question_whose_session_fails_before_word_of_it_comes_is_run_all_the_same() -> Tested {
-    let app = TestApp::start().await?;
+    let app = on_file().await?;
     let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
     let first = user.ask("!count").await?;
     assert_eq!(user.ended(&first).await?["response"], "1");
@@ -137,7 +139,7 @@ async fn a_question_whose_session_fails_before_word_of_it_comes_is_run_all_the_s
         let actor = actors.iter().find(|actor| actor["kind"] == kind).ok_or("no such actor")?;
         Ok(actor["handled"].as_u64().unwrap_or_default())
     };
-    let lock = Lock::take(&app, "IMMEDIATE")?;
+    let database = lock(&app, "IMMEDIATE").await?;
     let before = handled("recorder").await?;
     let asker = user.clone();
     let body = json!({ "user_message": "!count", "session_id": first.session_id });
@@ -148,7 +150,7 @@ async fn a_question_whose_session_fails_before_word_of_it_comes_is_run_all_the_s
     assert!(!app.is_armed("session.handle"));
     // The next session has looked what is there, and wants to write.
     eventually("the next session", async || Ok((handled("recorder").await? > before + 1).then_some(()))).await?;
-    drop(lock);
+    unlock(database).await?;
     println!("it was answered {:?}", post.await?);
     assert_eq!(user.ended(&user.ask_in(&first.session_id, "!count").await?).await?["response"], "3");
     let rows = user.history(&first.session_id, None).await?;
