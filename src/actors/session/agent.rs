@@ -66,10 +66,9 @@ impl SessionActor {
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
     }
 
-    /// Someone waits for a place among the live agents: an agent that idles is ended for it, and the next turn waits. One
-    /// that is just being started is ended when it is there: it is asked for its place once.
+    /// Someone waits for a place among the live agents: an agent that idles is ended for it, and the next turn waits.
     pub(super) fn give_seat(&self, state: &mut SessionState) {
-        if !Self::is_idle(state) {
+        if !Self::is_idle(state) || !state.agent_alive {
             return;
         }
         state.ending = true;
@@ -79,33 +78,19 @@ impl SessionActor {
             let closed = pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await;
             closed.unwrap_or_else(|_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper ended")))
         };
-        self.address.pipe(close, |_| SessionMsg::SeatGiven);
+        self.address.pipe(close, SessionMsg::ResetDone);
     }
 
-    /// The agent's place is given up, as far as that could be done; a reset that was asked for meanwhile begins.
-    pub(super) fn seat_given(&self, state: &mut SessionState) {
-        state.ending = false;
-        if state.resetting.is_empty() {
-            self.look(state);
-        } else {
-            self.begin_reset(state);
-        }
-    }
-
-    /// Nothing runs, nor is being ended. An agent that was given up, and has had its time, is at work for nobody.
+    /// Nothing runs, nor is being ended.
     pub(super) fn is_idle(state: &SessionState) -> bool {
-        let is_drained = state.draining.as_ref().is_none_or(|draining| draining.is_late && !draining.is_interrupted);
-        state.current.is_none() && is_drained && !state.ending
+        state.current.is_none() && state.draining.is_none() && !state.ending
     }
 
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
         state.resetting.push(reply);
-        if !state.ending {
-            self.begin_reset(state);
+        if state.ending {
+            return;
         }
-    }
-
-    fn begin_reset(&self, state: &mut SessionState) {
         state.ending = true;
         state.resets += 1;
         let number = state.resets;

@@ -24,8 +24,6 @@ impl SessionActor {
         if let Some(draining) = state.draining.as_mut().filter(|draining| draining.turn_id == turn_id) {
             draining.is_late = true;
             self.make_room(state);
-            // From now on others may have its place.
-            self.note(state);
         }
     }
 

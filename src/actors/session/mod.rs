@@ -69,8 +69,6 @@ pub enum SessionMsg {
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// Give up the agent's place among the live ones, if it idles: someone waits.
     GiveSeat,
-    /// That is done.
-    SeatGiven,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.

@@ -1,7 +1,5 @@
 //! The limit of live agents.
 
-use std::fs;
-
 use serde_json::json;
 
 use crate::harness::{Client, TestApp, Tested, eventually};
@@ -125,71 +123,5 @@ async fn agents_that_were_left_idle_make_room() -> Tested {
     assert_eq!(bob.response("!count").await?, "1");
     assert_eq!(agents(&app)?, 1, "it was ended for another user");
     assert_eq!(ann.response("!count").await?, "1");
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_agent_that_was_given_up_does_not_keep_its_place_for_ever() -> Tested {
-    let one = ("PALIADIN_AGENT__MAX_LIVE", "1");
-    let soon = [("PALIADIN_TURN__SILENCE_TIMEOUT", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "1s")];
-    let app = TestApp::with(&[one, soon[0], soon[1]]).await?;
-    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
-    let hanging = ann.ask("!hang").await?;
-    assert_eq!(ann.ended(&hanging).await?["error_code"], "upstream_silence");
-    assert_eq!(bob.response("!count").await?, "1", "who waits is served once the agent had its time");
-    assert_eq!(ann.response("!count").await?, "1", "a new agent");
-    assert_eq!(agents(&app)?, 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_agent_that_nobody_wants_any_more_when_it_is_ready_makes_room() -> Tested {
-    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__MAX_LIVE", "1")])?;
-    let (profiles, go) = (app.root().join("profiles"), app.root().join("go"));
-    fs::create_dir(&profiles)?;
-    let wait = format!("until [ -e {} ]; do sleep 0.02; done", go.display());
-    let script = format!("{wait}; exec \"$0\" agent demo");
-    let command = json!(["sh", "-c", script, "{paliadin}"]);
-    let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"Escape\"\n");
-    fs::write(profiles.join("slow.toml"), profile)?;
-    app.set("PALIADIN_AGENT__PROFILES_DIR", &profiles.display().to_string());
-    app.set("PALIADIN_PROFILE", "slow");
-    app.boot().await?;
-    let admin = app.owner()?;
-    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
-    let dropped = ann.ask("!echo ann").await?;
-    eventually("her agent to be started", async || {
-        Ok(note_of(&admin, &ann, "pane").await?.contains("starting").then_some(()))
-    })
-    .await?;
-    let waiting = bob.ask("!echo bob").await?;
-    eventually("bob to be told to wait", async || {
-        Ok(note_of(&admin, &bob, "pane").await?.contains("waiting for a place").then_some(()))
-    })
-    .await?;
-    ann.cancelled(&dropped).await?;
-    eventually("her session to be done with it", async || {
-        Ok((ann.status().await?["agent_session"]["state"] != "running").then_some(()))
-    })
-    .await?;
-    // Whatever it was sent by then, it has heard. A reset ends what waits, also while the place is being given up.
-    ann.status().await?;
-    let next = ann.ask("!echo next").await?;
-    let asker = ann.clone();
-    let reset = tokio::spawn(async move { asker.reset().await });
-    let handled = async || -> Tested<u64> {
-        let actors = admin.actors().await?;
-        let name = ann.status().await?["agent_session"]["name"].as_str().unwrap_or_default().to_owned();
-        let is_hers = |path: &str| path.ends_with(&format!("session:{name}"));
-        let hers = actors.iter().find(|actor| actor["path"].as_str().is_some_and(is_hers));
-        Ok(hers.and_then(|actor| actor["handled"].as_u64()).unwrap_or_default())
-    };
-    let before = handled().await?;
-    // Each look is a message, too.
-    eventually("the reset to be heard of", async || Ok((handled().await? > before + 5).then_some(()))).await?;
-    fs::write(go, "")?;
-    assert_eq!(reset.await??, json!({ "ok": true }));
-    assert_eq!(ann.ended(&next).await?["error_code"], "session_reset");
-    assert_eq!(bob.ended(&waiting).await?["state"], "done");
     Ok(())
 }
