@@ -69,6 +69,8 @@ pub enum SessionMsg {
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// Give up the agent's place among the live ones, if it idles: someone waits.
     GiveSeat,
+    /// The agent is ended for that, as far as it can be.
+    SeatGiven,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -118,11 +120,15 @@ pub struct SessionState {
     left: Option<Left>,
     /// Waiting for the agent to be idle before anything is typed.
     draining: Option<Draining>,
-    /// A reset is under way: nothing is run until it is through.
+    /// The agent is being ended, by a reset or for another user: nothing is run until it is through.
     ending: bool,
+    /// It is ended for another user.
+    giving: bool,
     /// Counts the resets.
     resets: u64,
     resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
+    /// How many of them, the first, wait for the reset that is under way; the others for the next one.
+    served: usize,
     /// A look at the queue is under way.
     looking: bool,
     /// Something changed since that look began.
@@ -185,8 +191,10 @@ impl Actor for SessionActor {
             left,
             draining: None,
             ending: false,
+            giving: false,
             resets: 0,
             resetting: Vec::new(),
+            served: 0,
             looking: false,
             look_again: false,
             queued: Vec::new(),
@@ -240,13 +248,8 @@ impl Actor for SessionActor {
             SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
-            SessionMsg::ResetDone(outcome) => {
-                state.ending = false;
-                for reply in state.resetting.drain(..) {
-                    let _ = reply.send(outcome.clone());
-                }
-                self.look(state);
-            }
+            SessionMsg::SeatGiven => self.seat_given(state),
+            SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
                 self.start_pane(&myself, state).await?;
