@@ -228,8 +228,8 @@ async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_pr
     let spec = SpawnSpec { name: "paliadin-other".to_owned(), cwd: app.root().to_owned(), env: Vec::new(), argv };
     let other = Server::start(config).await?.spawn(spec).await?;
     let place = format!("{} {} 1", other.pane, other.pid);
-    let same = sqlx::query("UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1");
-    same.bind(&turn.turn_id).bind(place).execute(&mut app.database().await?).await?;
+    let same = "UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1";
+    app.database().await?.run(same, &[&turn.turn_id, &place]).await?;
     app.boot().await?;
     let row = user.ended(&turn).await?;
     assert_eq!(row["error_code"], "uncertain", "{row}");
