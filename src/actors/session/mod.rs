@@ -248,7 +248,6 @@ impl Actor for SessionActor {
             SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
-            SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
