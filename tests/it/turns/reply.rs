@@ -342,6 +342,6 @@ async fn text_that_came_before_a_question_leaves_it_open_also_after_a_restart() 
     })
     .await?;
     user.cancelled(&turn).await?;
-    assert_eq!(user.ended(&turn).await?["partial"], "Let me see.\n");
+    assert_eq!(user.ended(&turn).await?["partial"], "Let me see.");
     Ok(())
 }
