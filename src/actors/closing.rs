@@ -11,7 +11,7 @@ use crate::streams::{Streams, TurnLog, follow};
 use crate::turn::{Answer, ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
 
 /// Wait before an unavailable store is asked again.
-const READ_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is told of a turn that its user ended.
 pub const CANCELLED: &str = "the turn was cancelled by its user";

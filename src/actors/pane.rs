@@ -239,9 +239,10 @@ impl PaneActor {
         state.starting = None;
         if !state.closing.is_empty() {
             if let Ok(agent) = opened {
-                let closing = std::mem::take(&mut state.closing);
+                let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
                 tokio::spawn(async move {
                     let closed = agent.close().await;
+                    drop(seat);
                     for (_, reply) in closing {
                         let _ = reply.send(closed.clone());
                     }
@@ -286,7 +287,10 @@ impl PaneActor {
             tracing::info!(session = %self.name, place, reason, "agent gone");
             self.address.gauge().note(format!("agent gone: {reason}"));
             state.agent = None;
-            state.seat = None;
+            // The next one may have been given a place already.
+            if state.starting.is_none() || state.seating.is_some() {
+                state.seat = None;
+            }
             let by_us = state.ended.take().filter(|(ended, _)| ended == place);
             let reason =
                 by_us.map_or_else(|| format!("the agent {reason}"), |(_, why)| format!("the agent was ended {why}"));

@@ -127,8 +127,13 @@ pub enum Fate {
     Answered(String),
     /// The turn was never typed.
     NotTyped,
-    /// The agent had it, and has ended. For people: `exited with status 1`.
-    Died(String),
+    /// The agent had it, and has ended.
+    Died {
+        /// For people: `exited with status 1`.
+        how: String,
+        /// What lies there of its answer.
+        said: String,
+    },
     /// Nothing.
     Unknown,
 }
@@ -139,7 +144,7 @@ impl Fate {
         match self {
             Self::Answered(_) => "answered",
             Self::NotTyped => "not typed",
-            Self::Died(_) => "died",
+            Self::Died { .. } => "died",
             Self::Unknown => "unknown",
         }
     }

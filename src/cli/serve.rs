@@ -62,7 +62,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
         server::once_free(async || TcpListener::bind(address).await, ErrorKind::AddrInUse).await.map_err(io)?;
     let url = format!("http://{}", listener.local_addr().map_err(io)?);
     let shutdown = shutdown_signal().map_err(|error| StartError::Io { what: "signals".to_owned(), error })?;
-    let server = Server::start(config).await?;
+    let mut shutdown = Box::pin(shutdown);
+    let server = tokio::select! {
+        server = Server::start(config) => server?,
+        // A start may take long: there is much to look after, or tmux does not answer. It begins anew the next time.
+        () = &mut shutdown => {
+            tracing::info!("stopped before the start was through");
+            return Ok(());
+        }
+    };
     let mut words = format!("listening on {url}\n");
     if server.app().config.server.enabled {
         // Whoever waits for these words finds the token there.

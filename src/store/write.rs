@@ -119,7 +119,7 @@ pub struct SessionPatch {
 /// One write.
 #[derive(Clone, PartialEq)]
 pub enum Write {
-    /// Changes nothing; proves that writes are taken. Answers [`Written::Done`].
+    /// Changes nothing, and has something written all the same: proves that writes are taken. Answers [`Written::Done`].
     Nothing,
     /// Accept a turn, and with it event `0-1` of its log: `queued` with `{turn_id, position}`, where position is
     /// [`Accepted::ahead`]. Answers [`Written::Accepted`] or [`Written::Refused`].

@@ -22,10 +22,15 @@ const KILLED: Duration = Duration::from_secs(5);
 
 /// A handle on a process of tmux; `None` where there is none of this id, or it is something else.
 pub(super) fn process(pid: u32) -> Result<Option<OwnedFd>, TmuxError> {
+    // The handle first: from then on the number cannot come to mean another process unnoticed.
+    Ok(handle(pid)?.filter(|_| is_tmux(pid)))
+}
+
+/// A handle on whatever process has this id; `None` where there is none.
+pub(super) fn handle(pid: u32) -> Result<Option<OwnedFd>, TmuxError> {
     let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     match pidfd_open(number, PidfdFlags::empty()) {
-        // The handle first: from then on the number cannot come to mean another process unnoticed.
-        Ok(process) => Ok(Some(process).filter(|_| is_tmux(pid))),
+        Ok(process) => Ok(Some(process)),
         Err(Errno::SRCH) => Ok(None),
         Err(error) => Err(TmuxError::Io(error.to_string())),
     }

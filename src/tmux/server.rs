@@ -170,6 +170,22 @@ impl Server {
         self.control.command(command).await?.iter().map(|line| PaneInfo::parse(line)).collect()
     }
 
+    /// Ends the session of this pane, and waits for its program to be gone: one that does not mind the hangup is killed
+    /// after `patience`.
+    pub async fn end(&self, pane: &PaneInfo, patience: Duration) -> Result<(), TmuxError> {
+        let program = leftover::handle(pane.pid)?;
+        // Seen there with the handle open, the program had not been waited for: the number means no other process.
+        let now = self.pane(&pane.pane).await?;
+        let program = program.filter(|_| now.is_some_and(|now| !now.dead && now.pid == pane.pid));
+        self.kill_session(&pane.session).await?;
+        let Some(program) = program else { return Ok(()) };
+        if leftover::ends_within(&program, patience).await? {
+            return Ok(());
+        }
+        warn!(pid = pane.pid, session = pane.session_name, "a program outlives its terminal; killing it");
+        if leftover::kill(&program).await? { Ok(()) } else { Err(TmuxError::Timeout { command: "kill-session" }) }
+    }
+
     /// Ends a session and its programs (SIGHUP). One that is gone already is fine.
     pub async fn kill_session(&self, id: &TmuxSessionId) -> Result<(), TmuxError> {
         match self.control.command(Command::new("kill-session").args(["-t", id.as_str()])).await {

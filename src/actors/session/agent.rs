@@ -66,32 +66,56 @@ impl SessionActor {
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
     }
 
-    /// Someone waits for a place among the live agents: an agent that idles is ended for it, and the next turn waits.
+    /// Someone waits for a place among the live agents: one that nobody needs is ended for it, and the next turn waits. It
+    /// may be starting still, for a turn that was cancelled.
     pub(super) fn give_seat(&self, state: &mut SessionState) {
-        if !Self::is_idle(state) || !state.agent_alive {
+        if !Self::can_give(state) {
             return;
         }
         state.ending = true;
+        state.giving = true;
         self.note(state);
         let pane = state.pane.clone();
-        let close = async move {
-            let closed = pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await;
-            closed.unwrap_or_else(|_| Err(BackendError::new(ErrorCode::BootstrapFailed, "the pane's keeper ended")))
-        };
-        self.address.pipe(close, SessionMsg::ResetDone);
+        // Where it cannot be ended, that is logged there.
+        let close = async move { pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await };
+        self.address.pipe(close, |_| SessionMsg::SeatGiven);
     }
 
-    /// Nothing runs, nor is being ended.
-    pub(super) fn is_idle(state: &SessionState) -> bool {
-        state.current.is_none() && state.draining.is_none() && !state.ending
+    pub(super) fn seat_given(&self, state: &mut SessionState) {
+        state.ending = false;
+        state.giving = false;
+        // One that could not be ended is asked again, after all others.
+        self.wiring.seats.set_idle(&self.row.name, false);
+        self.ended(state);
+    }
+
+    /// Goes on after the agent was ended; with a reset, if one was asked for meanwhile.
+    fn ended(&self, state: &mut SessionState) {
+        if state.resetting.is_empty() {
+            self.look(state);
+        } else {
+            self.begin_reset(state);
+        }
+    }
+
+    /// Nothing runs, nor is being ended. An agent that was given up may go on only as long as nobody else needs its place,
+    /// once it had its time.
+    pub(super) fn can_give(state: &SessionState) -> bool {
+        let is_free = state.draining.as_ref().is_none_or(|draining| draining.is_late && !draining.is_interrupted);
+        state.current.is_none() && is_free && !state.ending
     }
 
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
         state.resetting.push(reply);
-        if state.ending {
-            return;
+        // One that is under way may be past the turns that came just before this one.
+        if !state.ending {
+            self.begin_reset(state);
         }
+    }
+
+    fn begin_reset(&self, state: &mut SessionState) {
         state.ending = true;
+        state.served = state.resetting.len();
         state.resets += 1;
         let number = state.resets;
         self.address.pipe(tokio::time::sleep(RESET_TIMEOUT), move |()| SessionMsg::ResetLate(number));
@@ -117,10 +141,18 @@ impl SessionActor {
 }
 
 impl SessionActor {
+    pub(super) fn reset_done(&self, state: &mut SessionState, outcome: &Result<(), BackendError>) {
+        state.ending = false;
+        for reply in state.resetting.drain(..std::mem::take(&mut state.served)) {
+            let _ = reply.send(outcome.clone());
+        }
+        self.ended(state);
+    }
+
     /// Answers whoever waits for a reset that takes long. It goes on, and nothing is run until it is through.
     pub(super) fn reset_late(state: &mut SessionState, number: u64) {
         if state.ending && state.resets == number {
-            for reply in state.resetting.drain(..) {
+            for reply in state.resetting.drain(..std::mem::take(&mut state.served)) {
                 let message = "the reset takes long; it goes on";
                 let _ = reply.send(Err(BackendError::new(ErrorCode::Timeout, message)));
             }

@@ -24,6 +24,7 @@ impl SessionActor {
         if let Some(draining) = state.draining.as_mut().filter(|draining| draining.turn_id == turn_id) {
             draining.is_late = true;
             self.make_room(state);
+            self.note(state);
         }
     }
 

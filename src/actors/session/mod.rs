@@ -69,6 +69,8 @@ pub enum SessionMsg {
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// Give up the agent's place among the live ones, if it idles: someone waits.
     GiveSeat,
+    /// The agent is ended for that, as far as it can be.
+    SeatGiven,
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -118,17 +120,23 @@ pub struct SessionState {
     left: Option<Left>,
     /// Waiting for the agent to be idle before anything is typed.
     draining: Option<Draining>,
-    /// A reset is under way: nothing is run until it is through.
+    /// The agent is being ended, by a reset or for another user: nothing is run until it is through.
     ending: bool,
+    /// It is ended for another user.
+    giving: bool,
     /// Counts the resets.
     resets: u64,
     resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
+    /// How many of them, the first, wait for the reset that is under way; the others for the next one.
+    served: usize,
     /// A look at the queue is under way.
     looking: bool,
     /// Something changed since that look began.
     look_again: bool,
     /// As of the last look; for reports and positions only.
     queued: Vec<TurnId>,
+    /// Questions that are on their way to the table.
+    submitting: usize,
     /// Turns that are being cancelled while they wait. None of them is started.
     cancelling: HashMap<TurnId, Cancelling>,
     /// Held while turns that wait are ended: by a cancel or by a reset.
@@ -183,11 +191,14 @@ impl Actor for SessionActor {
             left,
             draining: None,
             ending: false,
+            giving: false,
             resets: 0,
             resetting: Vec::new(),
+            served: 0,
             looking: false,
             look_again: false,
             queued: Vec::new(),
+            submitting: 0,
             cancelling: HashMap::new(),
             settling: Arc::default(),
             moved: None,
@@ -221,7 +232,7 @@ impl Actor for SessionActor {
         self.address.gauge().handled();
         faults::point("session.handle");
         match message {
-            SessionMsg::Submit(question, reply) => self.submit(*question, reply),
+            SessionMsg::Submit(question, reply) => self.submit(state, *question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
@@ -235,14 +246,9 @@ impl Actor for SessionActor {
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::GiveSeat => self.give_seat(state),
+            SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
-            SessionMsg::ResetDone(outcome) => {
-                state.ending = false;
-                for reply in state.resetting.drain(..) {
-                    let _ = reply.send(outcome.clone());
-                }
-                self.look(state);
-            }
+            SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
                 self.start_pane(&myself, state).await?;

@@ -53,7 +53,10 @@ impl SessionActor {
     }
 
     pub(super) fn note(&self, state: &SessionState) {
-        self.wiring.seats.set_idle(&self.row.name, Self::is_idle(state));
+        // One that is ended for someone counts as one that was asked, lest others are ended for the same.
+        if !state.giving {
+            self.wiring.seats.set_idle(&self.row.name, Self::can_give(state));
+        }
         self.address.gauge().note(format!("{}, {} waiting", doing(state), state.queued.len()));
     }
 }

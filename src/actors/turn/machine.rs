@@ -236,9 +236,12 @@ impl Machine {
         match fate {
             Fate::Answered(text) => self.answer(&text),
             Fate::NotTyped => (Self { delivered: false, ..self }, vec![Effect::Open]),
-            Fate::Died(how) => {
+            Fate::Died { how, said } => {
                 let message = format!("the agent {how} while nobody followed the turn");
-                Self { settled: true, ..self }.fail(ErrorCode::AgentDied, message)
+                let (machine, mut effects) = Self { settled: true, ..self }.show(said);
+                let (machine, end) = machine.fail(ErrorCode::AgentDied, message);
+                effects.extend(end);
+                (machine, effects)
             }
             Fate::Unknown => {
                 let message = "the agent is gone, and it is not known whether it had the message";
@@ -282,13 +285,22 @@ impl Machine {
             self.catching_up = Some(read);
             return self.goes_on(None);
         }
+        let (machine, news) = self.show(read);
+        let (machine, over) = machine.goes_on(None);
+        (machine, news.into_iter().chain(over).collect())
+    }
+
+    /// Shows what this has more than what was shown, or all of it where that has become another text.
+    fn show(mut self, read: String) -> (Self, Vec<Effect>) {
         let news = match read.strip_prefix(self.shown.as_str()) {
             Some("") => None,
             Some(rest) => Some(Effect::Emit(EventKind::Content, json!({ "delta": rest, "streamed": true }))),
+            // Less than was shown before: it was cut, or never came that far.
+            None if self.shown.starts_with(&read) => return (self, Vec::new()),
             None => Some(Effect::Emit(EventKind::Resync, json!({ "text": read }))),
         };
         self.shown = read;
-        self.goes_on(news)
+        (self, news.into_iter().collect())
     }
 
     /// The agent does something again: it asks no more.

@@ -223,6 +223,11 @@ impl TurnActor {
                 if let Some(pump) = run.pump.take() {
                     pump.abort();
                 }
+                // What is due with a turn whose end is decided would be due again and again, until that is recorded.
+                run.vigil = None;
+                if let Some((_, timer)) = run.timer.take() {
+                    timer.abort();
+                }
             }
             Effect::Finish { outcome, streamed } => {
                 self.address.gauge().note("recording the end");

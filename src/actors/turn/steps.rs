@@ -3,16 +3,18 @@
 use futures_util::StreamExt;
 use ractor::ActorRef;
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::machine::Input;
 use super::vigil::{Due, Vigil};
 use super::{TurnActor, TurnMsg, TurnRun};
+use crate::actors::closing::READ_AGAIN;
 use crate::actors::pane::PaneMsg;
 use crate::actors::session::SessionMsg;
+use crate::actors::wiring::Wiring;
 use crate::backend::{BackendError, Job};
 use crate::faults;
-use crate::store::{Write, Written};
+use crate::store::{StoreError, Turn, Write, Written};
 use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
 
 impl TurnActor {
@@ -48,12 +50,8 @@ impl TurnActor {
             match wiring.recorder.write_until_durable(write).await {
                 Ok(Written::Turn(Some(turn))) => Some(turn),
                 // Refused because it was made already, by a try whose reply was lost? There is one runner per epoch.
-                _ => wiring
-                    .store
-                    .turn(turn_id)
+                _ => read_turn(&wiring, turn_id)
                     .await
-                    .ok()
-                    .flatten()
                     .map(Box::new)
                     .filter(|turn| turn.state == TurnState::Running && turn.epoch == epoch),
             }
@@ -161,6 +159,23 @@ impl TurnActor {
             None => {
                 self.arm(run);
                 None
+            }
+        }
+    }
+}
+
+/// The row, however long the store takes: nobody would look after a turn that was claimed and taken for someone else's.
+async fn read_turn(wiring: &Wiring, turn_id: TurnId) -> Option<Turn> {
+    loop {
+        match wiring.store.turn(turn_id).await {
+            Ok(turn) => return turn,
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(%turn_id, reason, "turn not read, the store is unavailable");
+                sleep(READ_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::error!(%turn_id, %error, "turn cannot be read");
+                return None;
             }
         }
     }

@@ -65,7 +65,7 @@ impl LocalBackend {
 
     pub(super) async fn adopt_at(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
         let panes = self.panes().await?;
-        let pane = panes.iter().find(|pane| is_pane_of(pane, place));
+        let pane = panes.iter().find(|pane| pane.session_name == session && is_left_of(pane, place));
         let spool = Spool::existing(&self.config.spool, session);
         let server = self.server.lock().await.clone();
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
@@ -80,10 +80,12 @@ impl LocalBackend {
         let was_seen = spool.as_ref().is_some_and(|spool| reports(spool).iter().any(|signal| is_of(signal, turn)));
         let typed_last = pane.and_then(|pane| pane.turn.as_deref()) == Some(turn.to_string().as_str());
         let fate = match pane {
-            Some(pane) if typed_last || was_seen => Fate::Died(how_it_ended(pane)),
+            Some(pane) if typed_last || was_seen => {
+                Fate::Died { how: how_it_ended(pane), said: self.said(session, turn) }
+            }
             // The fence is set with the paste, and this pane took nothing else in between.
             Some(_) => Fate::NotTyped,
-            None if was_seen => Fate::Died("ended".to_owned()),
+            None if was_seen => Fate::Died { how: "ended".to_owned(), said: self.said(session, turn) },
             None => Fate::Unknown,
         };
         Ok(Adopted::Gone(fate))
@@ -101,6 +103,14 @@ impl LocalBackend {
             Err(error) if error.code == ErrorCode::UpstreamError => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What lies there of an answer that is not complete.
+    fn said(&self, session: &str, turn: TurnId) -> String {
+        let Some(spool) = Spool::existing(&self.config.spool, session) else { return String::new() };
+        let seen = Reader::new(turn, self.config.max_response).look(Vec::new(), &spool, false);
+        let pieces = seen.map(|seen| seen.events).unwrap_or_default().into_iter();
+        pieces.filter_map(|event| if let AgentEvent::Delta(text) = event { Some(text) } else { None }).collect()
     }
 
     pub(super) async fn is_working(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError> {
@@ -133,6 +143,12 @@ impl LocalBackend {
 fn is_pane_of(pane: &PaneInfo, place: &str) -> bool {
     let mut words = place.split(' ');
     words.next() == Some(pane.pane.as_str()) && words.next() == Some(pane.pid.to_string().as_str())
+}
+
+/// Whether the process that `place` means is in this pane, or was. After a restart of the host, or of the container, the
+/// same numbers mean another pane and another process, and what that one has not got proves nothing.
+fn is_left_of(pane: &PaneInfo, place: &str) -> bool {
+    is_pane_of(pane, place) && (pane.dead || is_there(pane, place))
 }
 
 /// Whether the process that `place` means is in this pane.

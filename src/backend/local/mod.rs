@@ -84,8 +84,8 @@ impl LocalBackend {
         for pane in again(|| server.panes()).await.map_err(|error| unavailable(&error))? {
             if is_meant(&pane.session_name) {
                 tracing::info!(session = pane.session_name, pane = %pane.pane, "ending an agent that was left");
-                let kill = again(|| server.kill_session(&pane.session)).await;
-                kill.map_err(|error| unavailable(&error))?;
+                let end = again(|| server.end(&pane, self.config.interrupt_timeout)).await;
+                end.map_err(|error| unavailable(&error))?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Follower, lines};
 use crate::harness::database::Database;
 use crate::harness::sse::kinds;
-use crate::harness::{TestApp, Tested};
+use crate::harness::{TestApp, Tested, eventually};
 
 /// A clean stop, with whatever is the matter.
 const STOP: Duration = Duration::from_secs(5);
@@ -93,5 +93,67 @@ async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tes
     app.boot().await?;
     followers.0.done(&app, &lines(20)).await?;
     followers.1.done(&app, "waited").await?;
+    Ok(())
+}
+
+/// Processor time that the server has used, in hundredths of a second.
+fn processor_time(app: &TestApp) -> Tested<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", app.server_pid()?))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
+    let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    Ok(times.collect::<Result<Vec<_>, _>>()?.iter().sum())
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_recorded_yet_is_waited_for_at_rest() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")])?;
+    app.use_file()?;
+    app.boot().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let turn = user.ask("!hang").await?;
+    app.typed_once(&turn.turn_id).await?;
+    user.stream(&turn, None).await?.until("meta").await?;
+    let database = lock(&app, "IMMEDIATE").await?;
+    eventually("the turn to be given up", async || {
+        let actors = admin.actors().await?;
+        Ok(actors.iter().any(|actor| actor["note"] == "recording the end").then_some(()))
+    })
+    .await?;
+    let before = processor_time(&app)?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let used = processor_time(&app)? - before;
+    unlock(database).await?;
+    assert!(used < 40, "{used} hundredths in two seconds");
+    assert_eq!(user.ended(&turn).await?["error_code"], "upstream_silence");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_whose_session_fails_before_word_of_it_comes_is_run_all_the_same() -> Tested {
+    let app = on_file().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let first = user.ask("!count").await?;
+    assert_eq!(user.ended(&first).await?["response"], "1");
+    let handled = async |kind: &str| -> Tested<u64> {
+        let actors = admin.actors().await?;
+        let actor = actors.iter().find(|actor| actor["kind"] == kind).ok_or("no such actor")?;
+        Ok(actor["handled"].as_u64().unwrap_or_default())
+    };
+    let database = lock(&app, "IMMEDIATE").await?;
+    let before = handled("recorder").await?;
+    let asker = user.clone();
+    let body = json!({ "user_message": "!count", "session_id": first.session_id });
+    let post = tokio::spawn(async move { asker.post_turn(&body).await.map(|answer| answer.status) });
+    eventually("the question's write", async || Ok((handled("recorder").await? > before).then_some(()))).await?;
+    app.arm("session.handle")?;
+    user.status().await?;
+    assert!(!app.is_armed("session.handle"));
+    // The next session has looked what is there, and wants to write.
+    eventually("the next session", async || Ok((handled("recorder").await? > before + 1).then_some(()))).await?;
+    unlock(database).await?;
+    println!("it was answered {:?}", post.await?);
+    assert_eq!(user.ended(&user.ask_in(&first.session_id, "!count").await?).await?["response"], "3");
+    let rows = user.history(&first.session_id, None).await?;
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["state"] == "done"), "{rows:?}");
     Ok(())
 }

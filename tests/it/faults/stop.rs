@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Follower, lines};
+use crate::harness::processes::Process;
 use crate::harness::sse::kinds;
-use crate::harness::{TestApp, Tested};
+use crate::harness::{TestApp, Tested, eventually};
 
 /// A clean stop, with whatever runs.
 const STOP: Duration = Duration::from_secs(5);
@@ -45,6 +46,28 @@ async fn a_stop_under_load_is_quick_and_loses_nothing() -> Tested {
         assert!(!kinds(&seen).contains(&"resync"), "a clean stop loses no event: {:?}", kinds(&seen));
     }
     assert_eq!(agents, self::agents(&app)?, "they were taken over");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_that_is_held_up_can_be_stopped() -> Tested {
+    let mut app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.response("!count").await?, "1");
+    app.stop(Signal::TERM)?;
+    let server = app.process(Process::is_tmux_server)?.pid;
+    let tmux = Pid::from_raw(server).ok_or("no process")?;
+    kill_process(tmux, Signal::STOP)?;
+    app.launch()?;
+    let asks = |process: &Process| process.pid != server && (process.is_tmux_client() || process.is_tmux_server());
+    let asked = eventually("the start to ask tmux", async || Ok(app.processes()?.iter().any(asks).then_some(()))).await;
+    let since = Instant::now();
+    let stopped = app.stop(Signal::TERM);
+    kill_process(tmux, Signal::CONT)?;
+    asked.and(stopped)?;
+    assert!(since.elapsed() < STOP, "{:?}", since.elapsed());
+    app.boot().await?;
+    assert_eq!(user.response("!count").await?, "2");
     Ok(())
 }
 

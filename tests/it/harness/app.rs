@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,6 +84,19 @@ impl TestApp {
     /// Sets a further variable for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// From the next start on agents are the demo agent, started by a shell that does this first.
+    pub fn agent_after(&mut self, first: &str) -> Tested {
+        let (profiles, script) = (self.root().join("profiles"), self.root().join("agent.sh"));
+        fs::create_dir_all(&profiles)?;
+        fs::write(&script, format!("#!/bin/sh\n{first}\nexec {} agent demo\n", env!("CARGO_BIN_EXE_paliadin")))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
+        let profile = format!("command = [\"{}\"]\nnewline = \"lf\"\ninterrupt_key = \"Escape\"\n", script.display());
+        fs::write(profiles.join("scripted.toml"), profile)?;
+        self.set("PALIADIN_AGENT__PROFILES_DIR", &profiles.display().to_string());
+        self.set("PALIADIN_PROFILE", "scripted");
+        Ok(())
     }
 
     /// From now on the program is run by way of these words. Where they take it to a place of its own, its state is to be

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use paliadin::tmux::{Server, ServerConfig, SpawnSpec};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -202,5 +203,54 @@ async fn a_question_of_the_agent_is_still_open_after_a_restart() -> Tested {
     assert_eq!(row["state"], "done", "{row}");
     let events = user.collect(&turn).await?;
     assert_eq!(kinds(&events).iter().filter(|kind| **kind == "attention").count(), 1, "{events:?}");
+    Ok(())
+}
+
+/// After a restart of the host or the container, numbers of panes and processes are given out anew.
+#[tokio::test]
+async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_proves_nothing() -> Tested {
+    let mut app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.response("!count").await?, "1");
+    app.arm_halt("intent.after")?;
+    let turn = user.ask("!echo once").await?;
+    app.halted("intent.after").await?;
+    app.stop(Signal::KILL)?;
+    app.process(Process::is_tmux_server)?.kill()?;
+    let config = ServerConfig {
+        program: "tmux".into(),
+        socket: app.tmux_socket(),
+        env: ServerConfig::allowed_env(),
+        width: 200,
+        height: 50,
+    };
+    let argv = vec!["sleep".to_owned(), "600".to_owned()];
+    let spec = SpawnSpec { name: "paliadin-other".to_owned(), cwd: app.root().to_owned(), env: Vec::new(), argv };
+    let other = Server::start(config).await?.spawn(spec).await?;
+    let place = format!("{} {} 1", other.pane, other.pid);
+    let same = "UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1";
+    app.database().await?.run(same, &[&turn.turn_id, &place]).await?;
+    app.boot().await?;
+    let row = user.ended(&turn).await?;
+    assert_eq!(row["error_code"], "uncertain", "{row}");
+    assert_eq!(app.typed(&turn.turn_id)?.len(), 0, "not to another agent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_was_left_and_minds_no_hangup_is_ended_by_a_reset() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "1s")])?;
+    let demo = format!("{} agent demo", env!("CARGO_BIN_EXE_paliadin"));
+    app.agent_after(&format!("trap '' HUP\nmkfifo $$ && {demo}; read end <$$"))?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.response("!count").await?, "1");
+    let is_script = |process: &Process| process.arguments.first().is_some_and(|program| program == "/bin/sh");
+    let agent = app.process(is_script)?;
+    app.restart(Signal::KILL).await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert!(agent.ends_within(Duration::ZERO)?, "it is still there");
+    assert_eq!(user.response("!count").await?, "1");
+    user.reset().await?;
     Ok(())
 }

@@ -125,3 +125,101 @@ async fn agents_that_were_left_idle_make_room() -> Tested {
     assert_eq!(ann.response("!count").await?, "1");
     Ok(())
 }
+
+#[tokio::test]
+async fn one_who_waits_costs_one_agent_its_place() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_AGENT__MAX_LIVE", "4")]).await?;
+    let users = ["ann", "bob", "eve", "joe"].map(|name| app.user(&format!("{name}@example.org")));
+    let users = users.into_iter().collect::<Tested<Vec<Client>>>()?;
+    for user in &users {
+        assert_eq!(user.response("!count").await?, "1");
+    }
+    assert_eq!(app.user("kim@example.org")?.response("!count").await?, "1");
+    // Last of all who was asked: the one that had idled longest.
+    let [ann, others @ ..] = users.as_slice() else { return Err("no users".into()) };
+    for user in others {
+        assert_eq!(user.status().await?["agent_session"]["agent_alive"], true);
+        assert_eq!(user.response("!count").await?, "2", "it has its agent still");
+    }
+    assert_eq!(ann.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_was_given_up_makes_room_when_it_had_its_time() -> Tested {
+    let limits = [
+        ("PALIADIN_AGENT__MAX_LIVE", "1"),
+        ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s"),
+        ("PALIADIN_TURN__DRAIN_TIMEOUT", "1s"),
+    ];
+    let app = TestApp::with(&limits).await?;
+    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    let hanging = ann.ask("!hang").await?;
+    assert_eq!(ann.ended(&hanging).await?["error_code"], "upstream_silence");
+    assert_eq!(bob.response("!count").await?, "1");
+    // Also for one who comes when the time is over already.
+    let hanging = bob.ask("!hang").await?;
+    assert_eq!(bob.ended(&hanging).await?["error_code"], "upstream_silence");
+    eventually("the agent to have had its time", async || {
+        Ok((bob.status().await?["agent_session"]["state"] == "draining").then_some(()))
+    })
+    .await?;
+    assert_eq!(ann.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_nobody_needs_any_more_when_it_is_ready_makes_room() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__MAX_LIVE", "1")])?;
+    let go = app.root().join("go");
+    app.agent_after(&format!("until [ -e {} ]; do sleep 0.02; done", go.display()))?;
+    app.boot().await?;
+    let (ann, bob, admin) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.owner()?);
+    let unwanted = ann.ask("!echo ann").await?;
+    eventually("the agent to be started", async || {
+        Ok((note_of(&admin, &ann, "pane").await? == "starting the agent").then_some(()))
+    })
+    .await?;
+    let waiting = bob.ask("!count").await?;
+    eventually("bob to be told to wait", async || {
+        Ok(note_of(&admin, &bob, "pane").await?.contains("waiting for a place").then_some(()))
+    })
+    .await?;
+    ann.cancelled(&unwanted).await?;
+    assert_eq!(ann.ended(&unwanted).await?["state"], "cancelled");
+    std::fs::write(go, "")?;
+    assert_eq!(bob.ended(&waiting).await?["response"], "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reset_while_the_agent_makes_room_ends_the_turns_that_wait() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__MAX_LIVE", "1"), ("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "2s")])?;
+    // Its end takes a while.
+    let demo = format!("{} agent demo", env!("CARGO_BIN_EXE_paliadin"));
+    app.agent_after(&format!("trap '' HUP\nmkfifo $$ && {demo}; read end <$$"))?;
+    app.boot().await?;
+    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    assert_eq!(ann.response("!count").await?, "1");
+    let other = bob.ask("!hang").await?;
+    eventually("ann's agent to be ended", async || {
+        Ok((ann.status().await?["agent_session"]["state"] == "resetting").then_some(()))
+    })
+    .await?;
+    let waiting = ann.ask("!echo on").await?;
+    assert_eq!(ann.reset().await?, json!({ "ok": true }));
+    assert_eq!(ann.turn(&waiting.turn_id).await?["error_code"], "session_reset");
+    bob.stream(&other, None).await?.until("meta").await?;
+    // Nor is a reset that is asked for during another one no more than that.
+    let (first, bob_again) = (bob.clone(), bob.clone());
+    let first = tokio::spawn(async move { first.reset().await });
+    eventually("the first reset", async || {
+        Ok((bob.status().await?["agent_session"]["state"] == "resetting").then_some(()))
+    })
+    .await?;
+    let waiting = bob_again.ask("!echo on").await?;
+    assert_eq!(bob_again.reset().await?, json!({ "ok": true }));
+    assert_eq!(bob.turn(&waiting.turn_id).await?["error_code"], "session_reset");
+    assert_eq!(first.await??, json!({ "ok": true }));
+    Ok(())
+}

@@ -38,7 +38,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         "[ab\n]{0,6}".prop_map(Fate::Answered),
         Just(Fate::NotTyped),
-        Just(Fate::Died("exited with status 1".to_owned())),
+        "[ab\n]{0,4}".prop_map(|said| Fate::Died { how: "exited with status 1".to_owned(), said }),
         Just(Fate::Unknown),
     ]
 }
@@ -244,8 +244,12 @@ fn what_is_known_of_a_lost_agent_decides() {
         _ => None,
     };
     let partial = Some("par".to_owned());
-    let (machine, effects) = gone(Fate::Died("was ended by signal 9".to_owned()));
-    assert_eq!((code(&effects), machine.leaves()), (Some((ErrorCode::AgentDied, partial.clone())), Leaves::Idle));
+    let died = |said: &str| Fate::Died { how: "was ended by signal 9".to_owned(), said: said.to_owned() };
+    for (said, kept) in [("", "par"), ("pa", "par"), ("partial", "partial"), ("other", "other")] {
+        let (machine, effects) = gone(died(said));
+        let failed = Some((ErrorCode::AgentDied, Some(kept.to_owned())));
+        assert_eq!((code(&effects), machine.leaves()), (failed, Leaves::Idle), "{said}");
+    }
     let (machine, effects) = gone(Fate::Unknown);
     assert_eq!((code(&effects), machine.leaves()), (Some((ErrorCode::Uncertain, partial)), Leaves::Idle));
     let (_, effects) = gone(Fate::Answered("partial, and the rest".to_owned()));
