@@ -89,7 +89,9 @@ impl Reader {
         {
             self.confirmed = true;
             if let Some(delta) = self.part(chunk)? {
-                seen.events.push(AgentEvent::Delta(delta));
+                // Before what was reported: an agent that waits for a person writes nothing, so the text came first, and
+                // does not say that the agent goes on.
+                seen.events.insert(0, AgentEvent::Delta(delta));
             }
         }
         if let Some(over) = over {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::processes::Process;
-use crate::harness::{Accepted, Client, EventStream, TestApp, Tested};
+use crate::harness::{Accepted, Client, EventStream, TestApp, Tested, eventually};
 
 fn refused(code: &str) -> (u16, String) {
     (409, code.to_owned())
@@ -313,5 +313,35 @@ async fn a_reply_that_the_terminal_does_not_take_in_time_is_not_sent_twice() -> 
     stream.rest().await?;
     assert_eq!(user.turn(&turn.turn_id).await?["response"], "you said: yes");
     assert_eq!(user.response("!count").await?, "2", "nothing else was typed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn text_that_came_before_a_question_leaves_it_open_also_after_a_restart() -> Tested {
+    let mut app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!hang").await?;
+    user.stream(&turn, None).await?.until("meta").await?;
+    app.stop(Signal::KILL)?;
+    fs::write(app.spool()?.join(format!("out/{}.part", turn.turn_id)), "Let me see.\n")?;
+    let question = json!({ "event": "attention", "kind": "question", "prompt": "Which one?", "options": [] });
+    report(&app, question, &turn)?;
+    for _ in 0..2 {
+        app.boot().await?;
+        let id = attention(&mut user.stream(&turn, None).await?, "Which one?").await?;
+        assert_eq!(user.turn(&turn.turn_id).await?["state"], "running", "{id}");
+        // Durable, so that the same question is not told a second time.
+        assert_eq!(app.nobody().get("/readyz").await?.status, 200);
+        app.stop(Signal::KILL)?;
+    }
+    app.boot().await?;
+    let id = attention(&mut user.stream(&turn, None).await?, "Which one?").await?;
+    app.expect_reply("that one");
+    eventually("the reply to be taken", async || {
+        Ok((user.reply(&turn, &id, "that one").await? == taken()).then_some(()))
+    })
+    .await?;
+    user.cancelled(&turn).await?;
+    assert_eq!(user.ended(&turn).await?["partial"], "Let me see.\n");
     Ok(())
 }
