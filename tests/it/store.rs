@@ -33,6 +33,7 @@ macro_rules! contract {
             batches::a_refused_write_fails_alone
             batches::a_refused_write_leaves_none_of_its_statements
             batches::an_empty_batch_is_nothing
+            batches::a_caller_may_go_away
             conversations::they_are_listed_by_their_last_turn
             conversations::a_search_looks_into_title_question_and_answer
             conversations::a_title_is_its_users_to_change

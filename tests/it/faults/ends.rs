@@ -45,9 +45,12 @@ impl By {
 async fn goes_on(app: &TestApp, user: &Client) -> Tested {
     let turn = user.ask("!echo on").await?;
     Follower::of(user, &turn).done(app, "on").await?;
-    let session = user.status().await?["agent_session"].clone();
-    assert_eq!((&session["running"], &session["queued"]), (&Value::Null, &json!([])), "{session}");
-    Ok(())
+    // The session hears of the end when everyone does.
+    eventually("the session to have nothing to do", async || {
+        let session = user.status().await?["agent_session"].clone();
+        Ok((session["running"].is_null() && session["queued"] == json!([])).then_some(()))
+    })
+    .await
 }
 
 /// Ends a turn that stays at a fault point.

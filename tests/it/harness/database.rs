@@ -99,9 +99,8 @@ impl Database {
     pub async fn lock(&mut self) -> Tested {
         let lock = match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
-            Self::Postgres(_) => {
-                "BEGIN; LOCK TABLE paliadin_turns, turn_events, conversations, agent_sessions, audit_log IN EXCLUSIVE MODE"
-            }
+            // The lock that the store itself takes to be alone. One on the tables would let pass what changes nothing.
+            Self::Postgres(_) => "BEGIN; SELECT pg_advisory_xact_lock(1885432937, 2)",
         };
         self.run(lock, &[]).await.map(drop)
     }

@@ -1,10 +1,12 @@
 //! One transaction for many writes, of which each stands or falls alone.
 
+use std::time::Duration;
+
 use paliadin::store::{Finish, NewTurn, Store, StoreError, Write, Written};
 use paliadin::turn::{Event, EventId, EventKind, Outcome, SessionId, TurnState, UserId};
 use serde_json::json;
 
-use super::{account, at, question, queued_turn};
+use super::{accept, account, at, new_user, question, queued_turn};
 
 pub async fn a_refused_write_fails_alone(store: &dyn Store) {
     let (first, third) = (UserId::fresh(), UserId::fresh());
@@ -63,4 +65,21 @@ pub async fn a_refused_write_leaves_none_of_its_statements(store: &dyn Store) {
 
 pub async fn an_empty_batch_is_nothing(store: &dyn Store) {
     assert!(store.write(&[]).await.unwrap().is_empty());
+}
+
+pub async fn a_caller_may_go_away(store: &dyn Store) {
+    let user = new_user(store).await;
+    let mut asked = Vec::new();
+    for step in 0..40 {
+        let new = NewTurn { queue_limit: 1_000, ..question(user) };
+        asked.push(new.turn_id);
+        // Dropped wherever it is after that time.
+        let patience = Duration::from_micros(100 * step);
+        let _ = tokio::time::timeout(patience, store.write(&[Write::AcceptTurn(Box::new(new))])).await;
+    }
+    accept(store, NewTurn { queue_limit: 1_000, ..question(user) }).await;
+    for id in asked {
+        let whole = store.turn(id).await.unwrap().is_some();
+        assert_eq!(store.has_event(id, EventId { epoch: 0, seq: 1 }).await.unwrap(), whole);
+    }
 }

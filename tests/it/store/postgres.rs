@@ -360,27 +360,6 @@ async fn searches_wait_for_each_other_and_nobody_else_for_them() {
     fresh.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_may_go_away() {
-    let fresh = Fresh::postgres().await;
-    let store = &*fresh.store;
-    let user = new_user(store).await;
-    let mut asked = Vec::new();
-    for step in 0..20 {
-        let new = NewTurn { queue_limit: 1_000, ..question(user) };
-        asked.push(new.turn_id);
-        // Dropped wherever it is after that time.
-        let patience = Duration::from_micros(200 * step);
-        let _ = tokio::time::timeout(patience, store.write(&[Write::AcceptTurn(Box::new(new))])).await;
-    }
-    accept(store, NewTurn { queue_limit: 1_000, ..question(user) }).await;
-    for id in asked {
-        let whole = store.turn(id).await.unwrap().is_some();
-        assert_eq!(store.has_event(id, EventId { epoch: 0, seq: 1 }).await.unwrap(), whole);
-    }
-    fresh.end().await;
-}
-
 #[tokio::test]
 async fn a_row_that_cannot_be_read_harms_no_other() {
     let fresh = Fresh::postgres().await;
