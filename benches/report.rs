@@ -62,8 +62,9 @@ impl Report {
         let cpu = cpu.as_deref().and_then(|line| line.split_once(": ")).map_or("unknown processor", |(_, name)| name);
         let kernel = read("/proc/sys/kernel/osrelease");
         let tmux = Command::new("tmux").arg("-V").output().map(|output| output.stdout).unwrap_or_default();
+        let starts = samples.min(crate::STARTS);
         let facts = format!(
-            "- {cores} cores ({cpu}), Linux {}, {}, {}\n- {samples} samples of each after {warm_up} to warm up; \
+            "- {cores} cores ({cpu}), Linux {}, {}, {}\n- {samples} samples of each ({starts} of starts) after {warm_up} to warm up; \
              floor and product in turns, {} ms of rest before each\n",
             kernel.trim(),
             String::from_utf8_lossy(&tmux).trim(),

@@ -74,7 +74,8 @@ impl Log {
     }
 }
 
-fn wall_ms() -> u128 {
+/// The time as events have it: milliseconds since 1970.
+pub fn wall_ms() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 

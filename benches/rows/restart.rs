@@ -2,12 +2,17 @@
 //! this one costs. Both have state of the same size, an agent that lives on, and a client that comes as soon as the server
 //! listens.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use super::client::Accepted;
 use super::server::Server;
 use super::{out_of, steered};
+use crate::floors::receiver::wall_ms;
 use crate::measure::{Measured, Outcome, Tail, Tally};
 
 /// A product that is started again and again, with the turns that it was given.
@@ -38,10 +43,13 @@ impl Restarted {
         Ok(std::fs::write(self.directory.join("beside"), "x")?)
     }
 
-    /// The agent answers.
+    /// The agent answers, and says that it is idle again.
     fn answer(&self) -> Outcome<()> {
-        let out = self.out.as_ref().ok_or("no agent")?;
-        Ok(std::fs::rename(self.directory.join("beside"), out.join(format!("{}.txt", self.last()?.turn_id)))?)
+        let (out, turn) = (self.out.as_ref().ok_or("no agent")?, &self.last()?.turn_id);
+        std::fs::rename(self.directory.join("beside"), out.join(format!("{turn}.txt")))?;
+        let stopped = json!({"at": wall_ms(), "event": "stopped", "turn_id": turn, "message": null});
+        let mut events = File::options().append(true).open(out.join("events.jsonl"))?;
+        Ok(events.write_all(format!("{stopped}\n").as_bytes())?)
     }
 
     /// The server starts, and its client gets the answer to the last question.
