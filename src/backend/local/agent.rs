@@ -116,12 +116,16 @@ impl Agent for Incarnation {
     }
 
     async fn close(&self) -> Result<(), BackendError> {
-        // A server that is gone has taken its panes along.
-        if let Err(error) = self.server.kill_session(&self.terminal.session).await {
-            tracing::info!(%error, place = %self.place, "session not killed by tmux");
-        }
+        // tmux hangs up for us; a server that is gone has taken its panes along, or left a program without a terminal.
+        let hangup = match self.server.kill_session(&self.terminal.session).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::info!(%error, place = %self.place, "session not killed by tmux");
+                Some(OsSignal::HUP)
+            }
+        };
         let mut exit = self.exit_watch();
-        for signal in [None, Some(OsSignal::HUP), Some(OsSignal::KILL)] {
+        for signal in [hangup, Some(OsSignal::KILL)] {
             if let Some(signal) = signal {
                 self.signal_process(signal);
             }
