@@ -44,8 +44,7 @@ pub enum SubmitError {
 }
 
 impl SessionActor {
-    pub(super) fn submit(&self, state: &mut SessionState, question: Question, reply: oneshot::Sender<Submitted>) {
-        state.submitting += 1;
+    pub(super) fn submit(&self, question: Question, reply: oneshot::Sender<Submitted>) {
         let turn = NewTurn {
             turn_id: TurnId::fresh(),
             user_id: question.user_id,
@@ -72,7 +71,6 @@ impl SessionActor {
         written: Result<Written, StoreError>,
         reply: oneshot::Sender<Submitted>,
     ) {
-        state.submitting = state.submitting.saturating_sub(1);
         let answer = match written {
             Ok(Written::Accepted(accepted)) => {
                 if accepted.created {
@@ -82,6 +80,7 @@ impl SessionActor {
                     log.publish(&[log.stage(EventKind::Queued, queued_data(turn_id, accepted.ahead))]);
                     // Someone may have cancelled it before word of it came.
                     self.end_cancelled(state, turn_id);
+                    self.look(state);
                 }
                 Ok(*accepted)
             }
@@ -89,8 +88,6 @@ impl SessionActor {
             Ok(other) => Err(StoreError::Corrupt(format!("unexpected answer {other:?}")).into()),
             Err(error) => Err(error.into()),
         };
-        // Also after an error: it may have been made, and the word of that lost.
-        self.look(state);
         // Whoever asked may have hung up; the turn runs all the same.
         let _ = reply.send(answer);
     }

@@ -135,8 +135,6 @@ pub struct SessionState {
     look_again: bool,
     /// As of the last look; for reports and positions only.
     queued: Vec<TurnId>,
-    /// Questions that are on their way to the table.
-    submitting: usize,
     /// Turns that are being cancelled while they wait. None of them is started.
     cancelling: HashMap<TurnId, Cancelling>,
     /// Held while turns that wait are ended: by a cancel or by a reset.
@@ -198,7 +196,6 @@ impl Actor for SessionActor {
             looking: false,
             look_again: false,
             queued: Vec::new(),
-            submitting: 0,
             cancelling: HashMap::new(),
             settling: Arc::default(),
             moved: None,
@@ -232,7 +229,7 @@ impl Actor for SessionActor {
         self.address.gauge().handled();
         faults::point("session.handle");
         match message {
-            SessionMsg::Submit(question, reply) => self.submit(state, *question, reply),
+            SessionMsg::Submit(question, reply) => self.submit(*question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
@@ -246,8 +243,8 @@ impl Actor for SessionActor {
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::GiveSeat => self.give_seat(state),
-            SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
+            SessionMsg::SeatGiven => self.seat_given(state),
             SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {

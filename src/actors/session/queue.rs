@@ -77,11 +77,6 @@ impl SessionActor {
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
         let blocked = state.current.is_some() || state.draining.is_some() || state.ending || !state.kept;
-        if let Some(next) = &next
-            && state.submitting == 0
-        {
-            self.take_unheard(state, &next.turn);
-        }
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
             turn.state == TurnState::Queued
@@ -109,20 +104,6 @@ impl SessionActor {
         self.make_room(state);
         self.note(state);
         Ok(())
-    }
-
-    /// Word of a turn that waits can be lost: with an earlier incarnation of this session, or where the table did as it was
-    /// told and could not say so. Nobody who might still bring it is left, and no other turn gets past this one.
-    fn take_unheard(&self, state: &mut SessionState, turn: &Turn) {
-        let turn_id = turn.turn_id;
-        if turn.state != TurnState::Queued || self.wiring.streams.get(turn_id).is_some() {
-            return;
-        }
-        tracing::warn!(session = %self.row.name, %turn_id, "word of a turn was lost; taking it from the table");
-        let log = self.wiring.streams.open(turn_id);
-        // As the table has it, save for how many were before it then: none is now.
-        log.publish(&[log.stage(EventKind::Queued, queued_data(turn_id, 0))]);
-        self.end_cancelled(state, turn_id);
     }
 
     /// Goes on with a turn that an earlier owner left running.
