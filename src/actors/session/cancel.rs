@@ -87,9 +87,11 @@ impl SessionActor {
             if let Some(cancelling) = state.cancelling.get_mut(&turn_id) {
                 cancelling.under_way = false;
             }
-            // Word of it came meanwhile, or it wakes us again.
+            // Word of it came meanwhile, or it wakes us again; where none will come, a look tells.
             if self.wiring.streams.get(turn_id).is_some() {
                 self.end_cancelled(state, turn_id);
+            } else {
+                self.look(state);
             }
             return;
         }

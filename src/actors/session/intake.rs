@@ -44,7 +44,9 @@ pub enum SubmitError {
 }
 
 impl SessionActor {
-    pub(super) fn submit(&self, question: Question, reply: oneshot::Sender<Submitted>) {
+    pub(super) fn submit(&self, state: &mut SessionState, question: Question, reply: oneshot::Sender<Submitted>) {
+        state.submitting += 1;
+        state.submits += 1;
         let turn = NewTurn {
             turn_id: TurnId::fresh(),
             user_id: question.user_id,
@@ -71,22 +73,33 @@ impl SessionActor {
         written: Result<Written, StoreError>,
         reply: oneshot::Sender<Submitted>,
     ) {
+        // An earlier incarnation may have sent it.
+        state.submitting = state.submitting.saturating_sub(1);
         let answer = match written {
             Ok(Written::Accepted(accepted)) => {
                 if accepted.created {
                     let turn_id = accepted.turn.turn_id;
-                    let log = self.wiring.streams.open(turn_id);
-                    // The same event that the table has already.
-                    log.publish(&[log.stage(EventKind::Queued, queued_data(turn_id, accepted.ahead))]);
+                    if self.wiring.streams.get(turn_id).is_none() {
+                        let log = self.wiring.streams.open(turn_id);
+                        // The same event that the table has already.
+                        log.publish(&[log.stage(EventKind::Queued, queued_data(turn_id, accepted.ahead))]);
+                    }
                     // Someone may have cancelled it before word of it came.
                     self.end_cancelled(state, turn_id);
-                    self.look(state);
                 }
+                self.look(state);
                 Ok(*accepted)
             }
-            Ok(Written::Refused(refusal)) => Err(SubmitError::Refused(refusal)),
+            Ok(Written::Refused(refusal)) => {
+                self.look(state);
+                Err(SubmitError::Refused(refusal))
+            }
             Ok(other) => Err(StoreError::Corrupt(format!("unexpected answer {other:?}")).into()),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                // It may have been committed all the same; then it is run.
+                self.look_later();
+                Err(error.into())
+            }
         };
         // Whoever asked may have hung up; the turn runs all the same.
         let _ = reply.send(answer);

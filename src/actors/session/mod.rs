@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, oneshot};
 pub use cancel::Cancelled;
 use cancel::{Cancelling, Ended};
 pub use intake::{Question, SubmitError, Submitted};
-use queue::Next;
+use queue::Queue;
 pub use report::{LastExit, Report};
 
 use super::address::Address;
@@ -39,7 +39,7 @@ pub enum SessionMsg {
     /// What the table said to it.
     Accepted(Box<Result<Written, StoreError>>, oneshot::Sender<Submitted>),
     /// The queue as the table has it, and its first turn.
-    Queue(Result<(Vec<TurnId>, Option<Next>), StoreError>),
+    Queue(Result<Queue, StoreError>),
     /// The turn that ran is over.
     TurnOver {
         /// Which turn.
@@ -129,6 +129,10 @@ pub struct SessionState {
     resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
     /// How many of them, the first, wait for the reset that is under way; the others for the next one.
     served: usize,
+    /// Turns of which the table has not said yet whether it takes them.
+    submitting: usize,
+    /// Counts the turns that were submitted.
+    submits: u64,
     /// A look at the queue is under way.
     looking: bool,
     /// Something changed since that look began.
@@ -193,6 +197,8 @@ impl Actor for SessionActor {
             resets: 0,
             resetting: Vec::new(),
             served: 0,
+            submitting: 0,
+            submits: 0,
             looking: false,
             look_again: false,
             queued: Vec::new(),
@@ -229,7 +235,7 @@ impl Actor for SessionActor {
         self.address.gauge().handled();
         faults::point("session.handle");
         match message {
-            SessionMsg::Submit(question, reply) => self.submit(*question, reply),
+            SessionMsg::Submit(question, reply) => self.submit(state, *question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
             SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),

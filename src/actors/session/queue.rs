@@ -12,13 +12,25 @@ use crate::actors::pane::PaneMsg;
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::{Leaves, TurnActor, TurnMsg};
 use crate::store::{SessionPatch, StoreError, Turn, Write};
-use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
+use crate::turn::{ErrorCode, Event, EventId, EventKind, Timestamp, TurnId, TurnState};
 
 /// Wait before a queue that could not be read is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The turn that is next in line, as the store has it.
-pub struct Next {
+/// What waits, as the store has it.
+pub struct Queue {
+    /// First come, first served.
+    turns: Vec<TurnId>,
+    /// The first of them.
+    next: Option<Next>,
+    /// Those that wait although they never had a log, with their events.
+    unheard: Vec<(TurnId, Vec<Event>)>,
+    /// How many turns had been submitted when this was read; `None` where the table still had to say something to one.
+    submits: Option<u64>,
+}
+
+/// The turn that is next in line.
+struct Next {
     turn: Box<Turn>,
     /// Its conversation was deleted, by this user: it is not run.
     deleted_by: Option<String>,
@@ -33,10 +45,18 @@ impl SessionActor {
         }
         state.looking = true;
         state.look_again = false;
-        let (store, name) = (self.wiring.store.clone(), self.row.name.clone());
+        let submits = Some(state.submits).filter(|_| state.submitting == 0);
+        let (store, streams, name) = (self.wiring.store.clone(), self.wiring.streams.clone(), self.row.name.clone());
         let read = async move {
-            let queued = store.queued(&name).await?;
-            let next = match queued.first() {
+            let turns = store.queued(&name).await?;
+            let mut unheard = Vec::new();
+            for turn_id in turns.iter().copied().filter(|turn_id| streams.get(*turn_id).is_none()) {
+                // Read after the look for the log: that of a turn which has just ended is gone, too.
+                if store.turn(turn_id).await?.is_some_and(|turn| turn.state == TurnState::Queued) {
+                    unheard.push((turn_id, store.events_after(turn_id, EventId::START, u32::MAX).await?));
+                }
+            }
+            let next = match turns.first() {
                 Some(first) => store.turn(*first).await?,
                 None => None,
             };
@@ -47,7 +67,7 @@ impl SessionActor {
                 }
                 None => None,
             };
-            Ok((queued, next))
+            Ok(Queue { turns, next, unheard, submits })
         };
         self.address.pipe(read, SessionMsg::Queue);
     }
@@ -61,21 +81,24 @@ impl SessionActor {
         &self,
         myself: &ActorRef<SessionMsg>,
         state: &mut SessionState,
-        queue: Result<(Vec<TurnId>, Option<Next>), StoreError>,
+        queue: Result<Queue, StoreError>,
     ) -> Result<(), ActorProcessingErr> {
         state.looking = false;
         let is_known = queue.is_ok();
-        let (queued, next) = match queue {
+        let Queue { turns, next, unheard, submits } = match queue {
             Ok(queue) => queue,
             Err(error) => {
                 tracing::error!(session = %self.row.name, %error, "the queue cannot be read");
                 self.look_later();
-                (Vec::new(), None)
+                Queue { turns: Vec::new(), next: None, unheard: Vec::new(), submits: None }
             }
         };
+        if submits == Some(state.submits) {
+            self.take_unheard(state, unheard);
+        }
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
-        state.queued = queued.into_iter().filter(|id| Some(*id) != running).collect();
+        state.queued = turns.into_iter().filter(|id| Some(*id) != running).collect();
         let blocked = state.current.is_some() || state.draining.is_some() || state.ending || !state.kept;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
@@ -104,6 +127,16 @@ impl SessionActor {
         self.make_room(state);
         self.note(state);
         Ok(())
+    }
+
+    /// Opens the logs of turns that were committed while the word of it was lost, as it is where the database's connection
+    /// breaks in that moment: no more word will come, and they are run as any other.
+    fn take_unheard(&self, state: &mut SessionState, unheard: Vec<(TurnId, Vec<Event>)>) {
+        for (turn_id, events) in unheard {
+            tracing::warn!(%turn_id, "a turn was accepted and nobody was told; it is run all the same");
+            self.wiring.streams.restore(turn_id, &events);
+            self.end_cancelled(state, turn_id);
+        }
     }
 
     /// Goes on with a turn that an earlier owner left running.

@@ -90,6 +90,11 @@ async fn a_session_whose_agent_went_unseen_is_told_so() -> Tested {
     Ok(())
 }
 
+/// A turn as if it had just been accepted, by someone whom the server does not hear.
+const COPY: &str = "INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, persona, \
+     profile, user_message, queued_at, created_at, updated_at) SELECT ?2, user_id, session_id, agent_session, 'queued', \
+     backend, persona, profile, user_message, queued_at, created_at, updated_at FROM paliadin_turns WHERE turn_id = ?1";
+
 #[tokio::test]
 async fn a_turn_that_nobody_looks_after_is_run() -> Tested {
     let mut app = TestApp::with(&[SWEEPS]).await?;
@@ -99,15 +104,29 @@ async fn a_turn_that_nobody_looks_after_is_run() -> Tested {
     app.restart(Signal::TERM).await?;
     // As if another process had accepted it.
     let left = Uuid::now_v7().to_string();
-    let copy = "INSERT INTO paliadin_turns (turn_id, user_id, session_id, agent_session, state, backend, persona, profile, \
-         user_message, queued_at, created_at, updated_at) SELECT ?2, user_id, session_id, agent_session, 'queued', \
-         backend, persona, profile, user_message, queued_at, created_at, updated_at FROM paliadin_turns WHERE turn_id = ?1";
-    app.database().await?.run(copy, &[&turn.turn_id, &left]).await?;
+    app.database().await?.run(COPY, &[&turn.turn_id, &left]).await?;
     eventually("the turn to be run", async || {
         let row = user.turn(&left).await?;
         Ok((row["state"] == "done" && row["response"] == "once more").then_some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_turn_whose_acceptance_nobody_heard_of_is_run_in_its_place() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!echo once more").await?;
+    user.ended(&turn).await?;
+    // As where the word that it was committed is lost on the way from the database.
+    let left = Uuid::now_v7().to_string();
+    app.database().await?.run(COPY, &[&turn.turn_id, &left]).await?;
+    let next = user.ask("!count").await?;
+    let row = tokio::time::timeout(std::time::Duration::from_secs(10), user.ended(&next)).await??;
+    assert_eq!(row["response"], "3", "{row}");
+    let row = user.turn(&left).await?;
+    assert_eq!((&row["state"], &row["response"]), (&json!("done"), &json!("once more")), "{row}");
+    Ok(())
 }
 
 async fn events(app: &TestApp, turn: &Accepted) -> Tested<i64> {
