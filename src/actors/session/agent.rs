@@ -78,14 +78,17 @@ impl SessionActor {
         let pane = state.pane.clone();
         // Where it cannot be ended, that is logged there.
         let close = async move { pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await };
-        self.address.pipe(close, |_| SessionMsg::SeatGiven);
+        self.address.pipe(close, |closed| SessionMsg::SeatGiven(matches!(closed, Ok(Ok(())))));
     }
 
-    pub(super) fn seat_given(&self, state: &mut SessionState) {
+    pub(super) fn seat_given(&self, state: &mut SessionState, ended: bool) {
         state.ending = false;
         state.giving = false;
-        // One that could not be ended is asked again, after all others.
-        self.wiring.seats.set_idle(&self.row.name, false);
+        // One that could not be ended is asked again, after all others. Of one that was, the keeper may hear only now: until
+        // then it counts as asked, lest another one is ended for the same.
+        if !ended {
+            self.wiring.seats.set_idle(&self.row.name, false);
+        }
         self.ended(state);
     }
 

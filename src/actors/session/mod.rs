@@ -70,7 +70,7 @@ pub enum SessionMsg {
     /// Give up the agent's place among the live ones, if it idles: someone waits.
     GiveSeat,
     /// The agent is ended for that, as far as it can be.
-    SeatGiven,
+    SeatGiven(bool),
     /// The reset takes longer than whoever asked for it should wait.
     ResetLate(u64),
     /// The reset is through.
@@ -250,7 +250,7 @@ impl Actor for SessionActor {
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
-            SessionMsg::SeatGiven => self.seat_given(state),
+            SessionMsg::SeatGiven(ended) => self.seat_given(state, ended),
             SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
