@@ -19,6 +19,9 @@ use crate::turn::TurnId;
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
 const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
 
+/// Times that a file is opened which is replaced again and again; then the last that was seen is read.
+const MAX_TRIES: u32 = 8;
+
 /// What the server hands to the agent for one turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
@@ -205,10 +208,13 @@ impl Spool {
     }
 
     fn dir(&self, name: &str) -> Result<OwnedFd, SpoolError> {
+        self.open_dir(name).map_err(|error| SpoolError::io(name, error))
+    }
+
+    fn open_dir(&self, name: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::open(&self.path, flags, Mode::empty())
             .and_then(|session| rustix::fs::openat(session, name, flags, Mode::empty()))
-            .map_err(|error| SpoolError::io(name, error))
     }
 
     /// Removes everything in this directory whose name begins with the turn's id.
@@ -226,29 +232,38 @@ impl Spool {
 
     fn read_out(&self, name: &str, from: u64, limit: u64) -> Result<Option<Chunk>, SpoolError> {
         let invalid = |problem| SpoolError::Invalid { name: name.to_owned(), problem };
-        let dir = match self.dir("out") {
+        let dir = match self.open_dir("out") {
             Ok(dir) => dir,
-            // The directory is being replaced; its successor is announced by the watch.
-            Err(_) if !self.path.join("out").exists() => return Ok(None),
-            Err(error) => return Err(error),
+            // The directory is being replaced; its successor is announced by the watch. Told by this very call: another
+            // look may see the successor, and that is no reason to give the turn up.
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(SpoolError::io("out", error)),
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(invalid("is a symbolic link")),
-            Err(Errno::NXIO) => return Err(invalid("is a socket")),
-            Err(Errno::ACCESS | Errno::PERM) => return Err(invalid("may not be read")),
-            Err(error) => return Err(SpoolError::io(name, error)),
+        let mut tries = 0;
+        let (file, stat) = loop {
+            let file = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
+                Ok(file) => file,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::LOOP) => return Err(invalid("is a symbolic link")),
+                Err(Errno::NXIO) => return Err(invalid("is a socket")),
+                Err(Errno::ACCESS | Errno::PERM) => return Err(invalid("may not be read")),
+                Err(error) => return Err(SpoolError::io(name, error)),
+            };
+            let stat = rustix::fs::fstat(&file).map_err(|error| SpoolError::io(name, error))?;
+            // Another was renamed over it since: that one counts.
+            tries += 1;
+            if stat.st_nlink > 0 || tries == MAX_TRIES {
+                break (file, stat);
+            }
         };
-        let stat = rustix::fs::fstat(&file).map_err(|error| SpoolError::io(name, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(invalid("is not a regular file"));
         }
         if stat.st_uid != self.owner {
             return Err(invalid("belongs to another account"));
         }
-        if stat.st_nlink != 1 {
+        if stat.st_nlink > 1 {
             return Err(invalid("has more than one link"));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -287,94 +302,4 @@ fn remove(dir: &OwnedFd, name: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fixture() -> (tempfile::TempDir, Spool, TurnId) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(&dir.path().join("spool"), "paliadin-1").unwrap();
-        (dir, spool, TurnId::fresh())
-    }
-
-    #[test]
-    fn inputs_come_and_go() {
-        let (_dir, spool, turn) = fixture();
-        spool.write_input(turn, Input::Message, b"hello").unwrap();
-        let path = spool.path().join(format!("in/{turn}.message.md"));
-        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
-        spool.remove_inputs(turn);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn all_files_of_a_turn_go_and_no_others() {
-        let (_dir, spool, turn) = fixture();
-        let other = TurnId::fresh();
-        let files = |dir: &str, turn: TurnId| {
-            let suffixes = ["jwt", "message.md", "txt", "part", "whatever"].map(|suffix| format!("{turn}.{suffix}"));
-            let hidden = [format!(".{turn}.context.json"), format!(".{turn}.tmp"), turn.to_string()];
-            let names = suffixes.into_iter().chain(hidden);
-            names.map(|name| spool.path().join(dir).join(name)).collect::<Vec<_>>()
-        };
-        let kept = ["in/settings.json", "out/events.jsonl"].map(|name| spool.path().join(name));
-        for dir in ["in", "out"] {
-            let all = files(dir, turn).into_iter().chain(files(dir, other)).chain(kept.clone());
-            all.for_each(|path| std::fs::write(path, "x").unwrap());
-        }
-        std::fs::create_dir(spool.path().join(format!("out/{turn}.empty"))).unwrap();
-        assert_eq!(spool.turns().len(), 2);
-        spool.remove_inputs(turn);
-        assert!(files("in", turn).iter().all(|path| !path.exists()));
-        assert!(files("out", turn).iter().all(|path| path.exists()));
-        spool.remove_outputs(turn);
-        assert_eq!(spool.turns().iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [other]);
-        for path in files("in", other).iter().chain(&files("out", other)).chain(&kept) {
-            assert!(path.exists(), "{}", path.display());
-        }
-    }
-
-    #[test]
-    fn answers_are_read_only_from_plain_files() {
-        let (dir, spool, turn) = fixture();
-        let path = spool.path().join(format!("out/{turn}.txt"));
-        let secret = dir.path().join("secret");
-        std::fs::write(&secret, "secret").unwrap();
-        let is_refused = || matches!(spool.read_answer(turn, 100), Err(SpoolError::Invalid { .. }));
-
-        assert_eq!(spool.read_answer(turn, 100), Ok(None));
-        std::os::unix::fs::symlink(&secret, &path).unwrap();
-        assert!(is_refused());
-        std::fs::remove_file(&path).unwrap();
-        std::fs::hard_link(&secret, &path).unwrap();
-        assert!(is_refused());
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        assert!(is_refused());
-        std::fs::remove_dir(&path).unwrap();
-        let fifo = FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-        assert!(is_refused());
-        std::fs::remove_file(&path).unwrap();
-        let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(is_refused());
-        drop(socket);
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, "x".repeat(101)).unwrap();
-        assert!(matches!(spool.read_answer(turn, 100), Err(SpoolError::TooLarge { size: 101, limit: 100, .. })));
-        std::fs::write(&path, "answer").unwrap();
-        assert_eq!(spool.read_answer(turn, 100), Ok(Some(b"answer".to_vec())));
-    }
-
-    #[test]
-    fn signals_are_read_line_by_line() {
-        let (_dir, spool, _) = fixture();
-        let path = spool.path().join("out/events.jsonl");
-        std::fs::write(&path, "one\ntwo\nthr").unwrap();
-        let (lines, next) = spool.read_signals(0).unwrap();
-        assert_eq!((lines, next), (vec!["one".to_owned(), "two".to_owned()], 8));
-        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        assert_eq!(spool.read_signals(next).unwrap(), (vec!["three".to_owned()], 14));
-        std::fs::write(&path, "new\n").unwrap();
-        assert_eq!(spool.read_signals(14).unwrap(), (vec!["new".to_owned()], 4));
-    }
-}
+mod tests;
