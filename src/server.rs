@@ -1,7 +1,9 @@
 //! The server: everything put together, from a configuration to a running product and back to nothing.
 
+mod choice;
+mod held;
+
 use std::future::Future;
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Upkeep};
-use crate::agent::profile::{Profile, ProfileError};
-use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
+use crate::agent::profile::ProfileError;
+use crate::backend::BackendError;
 use crate::config::Config;
 use crate::http::listener::GuardedListener;
 use crate::http::signin::SignInLinks;
@@ -23,8 +25,8 @@ use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
-use crate::tmux::{self, TmuxError};
-use crate::turn::{ErrorCode, Timestamp, UserId};
+use crate::turn::{Timestamp, UserId};
+pub use held::once_free;
 
 /// The name of the command line's own token.
 const CLI_TOKEN: &str = "command line of this host";
@@ -32,12 +34,6 @@ const CLI_TOKEN: &str = "command line of this host";
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a stop may take in all. What is not recorded by then is found again at the next start.
 const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
-
-/// How long a start tries for what an earlier process seems to hold. One that was killed while it started a program leaves a
-/// copy of itself, with its address and its lock, until that has become the program: up to 22 ms on two busy cores.
-const HELD: Duration = Duration::from_secs(1);
-/// From one try to the next: nothing tells of the end of such a copy.
-const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why the server cannot start. One line, for people.
 #[derive(Debug, thiserror::Error)]
@@ -106,10 +102,10 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
         private_dir(&config)?;
-        let lock = lock_state(&config).await?;
+        let lock = held::lock_state(&config).await?;
         let store = open_store(&config).await?;
         let owner = owner(&*store, &config).await?;
-        let backend = choose_backend(&config).await?;
+        let backend = choice::choose_backend(&config).await?;
         tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
         let streams = Arc::new(Streams::default());
         let limits = Limits {
@@ -240,36 +236,6 @@ pub fn private_dir(config: &Config) -> Result<(), StartError> {
         .map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
 }
 
-/// Tries until it is not refused by this error, for a moment.
-///
-/// # Errors
-/// Of the last try.
-pub async fn once_free<T>(mut get: impl AsyncFnMut() -> io::Result<T>, held: ErrorKind) -> io::Result<T> {
-    let by = Instant::now() + HELD;
-    loop {
-        match get().await {
-            Err(error) if error.kind() == held && Instant::now() < by => tokio::time::sleep(TRY_AGAIN).await,
-            got => return got,
-        }
-    }
-}
-
-/// One server at a time may use a state directory: two would end each other's agents. The lock ends with the process.
-async fn lock_state(config: &Config) -> Result<std::fs::File, StartError> {
-    let path = config.state.dir.join("lock");
-    let io = || StartError::io(format!("state.dir: {} cannot be locked", path.display()));
-    let file = private::lock_file(&path).map_err(io())?;
-    let lock = async || Ok(rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?);
-    match once_free(lock, ErrorKind::WouldBlock).await {
-        Ok(()) => Ok(file),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            let dir = config.state.dir.display();
-            Err(StartError::Configuration(format!("state.dir: another server is running with {dir}")))
-        }
-        Err(error) => Err(io()(error)),
-    }
-}
-
 /// Opens the database that the configuration names.
 ///
 /// # Errors
@@ -315,59 +281,6 @@ async fn owner(store: &dyn crate::store::Store, config: &Config) -> Result<User,
     Ok(user)
 }
 
-async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError> {
-    let kind = match config.backend.kind.as_str() {
-        "disabled" => {
-            let reason = "the backend is switched off (backend.kind = disabled)".to_owned();
-            return Ok(Arc::new(DisabledBackend { reason }));
-        }
-        kind @ ("remote" | "aichat") => {
-            return Err(StartError::Configuration(format!("backend.kind: this version has no backend `{kind}` yet")));
-        }
-        kind @ ("auto" | "local") => kind,
-        kind => {
-            if !matches!(kind, "" | "legacy") {
-                tracing::warn!(kind, "unknown backend.kind; taking `auto`");
-            }
-            "auto"
-        }
-    };
-    let unusable = |error| StartError::Configuration(format!("state.dir: {error}"));
-    tmux::Server::prepare(&config.state.tmux_socket()).map_err(unusable)?;
-    let agent = &config.agent;
-    let path = std::env::var_os("PATH");
-    let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
-    let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty());
-    let local = LocalConfig {
-        tmux: config.backend.tmux.clone(),
-        socket: config.state.tmux_socket(),
-        spool: config.state.spool(),
-        own_program: std::env::current_exe().map_err(StartError::io("our own program's path"))?,
-        environment: typed_log
-            .filter(|_| profile.is_demo())
-            .map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string()))
-            .into_iter()
-            .collect(),
-        profile,
-        ready_timeout: agent.ready_timeout,
-        confirm_timeout: agent.confirm_timeout,
-        interrupt_timeout: agent.interrupt_timeout,
-        inline_limit: config.turn.inline_limit,
-        max_response: config.turn.max_response,
-    };
-    match tmux::Server::probe(&local.tmux).await {
-        Ok(_) => {}
-        // Not where tmux is there and in trouble: nobody would look for the reason, and the agents would be away.
-        Err(error @ (TmuxError::NotFound(_) | TmuxError::TooOld { .. })) if kind == "auto" => {
-            tracing::warn!(%error, "no local agents; turns will fail with `disabled`");
-            return Ok(Arc::new(DisabledBackend { reason: format!("no agent can run on this host: {error}") }));
-        }
-        Err(error) => return Err(BackendError::new(ErrorCode::TmuxUnavailable, error.to_string()).into()),
-    }
-    let backend = LocalBackend::start(local).await.map_err(StartError::Agents)?;
-    Ok(Arc::new(backend))
-}
-
 /// Names by which a request may address us.
 fn hosts(config: &Config) -> Vec<String> {
     let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
@@ -377,28 +290,4 @@ fn hosts(config: &Config) -> Vec<String> {
     }
     hosts.extend(config.server.allowed_hosts.iter().cloned());
     hosts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What comes of it where it is held for so long, and how long that takes.
-    async fn held_for(held: Duration, as_what: ErrorKind) -> (Result<(), ErrorKind>, Duration) {
-        let since = Instant::now();
-        let get = async || if since.elapsed() < held { Err(as_what.into()) } else { Ok(()) };
-        let got = once_free(get, ErrorKind::AddrInUse).await.map_err(|error| error.kind());
-        (got, since.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_killed_process_holds_for_a_moment_is_waited_for() {
-        assert_eq!(held_for(Duration::ZERO, ErrorKind::AddrInUse).await, (Ok(()), Duration::ZERO));
-        let (got, took) = held_for(Duration::from_millis(22), ErrorKind::AddrInUse).await;
-        assert!(got.is_ok() && took < Duration::from_millis(22) + 2 * TRY_AGAIN, "{got:?} after {took:?}");
-        let (got, took) = held_for(Duration::from_secs(60), ErrorKind::AddrInUse).await;
-        assert!(got == Err(ErrorKind::AddrInUse) && took < HELD + 2 * TRY_AGAIN, "{got:?} after {took:?}");
-        let denied = held_for(Duration::from_secs(60), ErrorKind::PermissionDenied).await;
-        assert_eq!(denied, (Err(ErrorKind::PermissionDenied), Duration::ZERO));
-    }
 }

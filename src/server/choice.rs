@@ -1,0 +1,67 @@
+//! Which backend the turns go to.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::agent::profile::Profile;
+use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
+use crate::config::Config;
+use crate::tmux::{self, TmuxError};
+use crate::turn::ErrorCode;
+
+/// The backend that the configuration names; for `auto`, what this host can run.
+///
+/// # Errors
+/// [`StartError`], where what was asked for cannot run.
+pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError> {
+    let kind = match config.backend.kind.as_str() {
+        "disabled" => {
+            let reason = "the backend is switched off (backend.kind = disabled)".to_owned();
+            return Ok(Arc::new(DisabledBackend { reason }));
+        }
+        kind @ ("remote" | "aichat") => {
+            return Err(StartError::Configuration(format!("backend.kind: this version has no backend `{kind}` yet")));
+        }
+        kind @ ("auto" | "local") => kind,
+        kind => {
+            if !matches!(kind, "" | "legacy") {
+                tracing::warn!(kind, "unknown backend.kind; taking `auto`");
+            }
+            "auto"
+        }
+    };
+    let unusable = |error| StartError::Configuration(format!("state.dir: {error}"));
+    tmux::Server::prepare(&config.state.tmux_socket()).map_err(unusable)?;
+    let agent = &config.agent;
+    let path = std::env::var_os("PATH");
+    let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
+    let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty());
+    let local = LocalConfig {
+        tmux: config.backend.tmux.clone(),
+        socket: config.state.tmux_socket(),
+        spool: config.state.spool(),
+        own_program: std::env::current_exe().map_err(StartError::io("our own program's path"))?,
+        environment: typed_log
+            .filter(|_| profile.is_demo())
+            .map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string()))
+            .into_iter()
+            .collect(),
+        profile,
+        ready_timeout: agent.ready_timeout,
+        confirm_timeout: agent.confirm_timeout,
+        interrupt_timeout: agent.interrupt_timeout,
+        inline_limit: config.turn.inline_limit,
+        max_response: config.turn.max_response,
+    };
+    match tmux::Server::probe(&local.tmux).await {
+        Ok(_) => {}
+        // Not where tmux is there and in trouble: nobody would look for the reason, and the agents would be away.
+        Err(error @ (TmuxError::NotFound(_) | TmuxError::TooOld { .. })) if kind == "auto" => {
+            tracing::warn!(%error, "no local agents; turns will fail with `disabled`");
+            return Ok(Arc::new(DisabledBackend { reason: format!("no agent can run on this host: {error}") }));
+        }
+        Err(error) => return Err(BackendError::new(ErrorCode::TmuxUnavailable, error.to_string()).into()),
+    }
+    let backend = LocalBackend::start(local).await.map_err(StartError::Agents)?;
+    Ok(Arc::new(backend))
+}
