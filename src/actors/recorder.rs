@@ -45,6 +45,8 @@ pub enum RecorderMsg {
 pub struct Committed {
     /// Writes that were made or refused.
     settled: u64,
+    /// Where the store took nothing: what it said.
+    failed: Option<StoreError>,
     /// What could not be written and nobody waits for.
     put_back: Vec<Pending>,
 }
@@ -206,15 +208,24 @@ impl RecorderActor {
         self.address.pipe(write_batch(self.store.clone(), batch), RecorderMsg::Committed);
     }
 
-    fn committed(&self, state: &mut RecorderState, Committed { settled, put_back }: Committed) {
+    fn committed(&self, state: &mut RecorderState, Committed { settled, failed, put_back }: Committed) {
         state.committing = false;
         state.settled += settled;
         Self::answer_flushes(state);
-        if !put_back.is_empty() {
-            for pending in put_back.into_iter().rev() {
-                state.pending.push_front(pending);
+        if let Some(error) = failed
+            && !put_back.is_empty()
+        {
+            // The events come first again. Whoever came meanwhile learns now that the store takes nothing: behind more events
+            // than one commit has room for it would wait until the store is back, and its waiting would let us try without end.
+            for Pending { write, reply } in put_back.into_iter().chain(std::mem::take(&mut state.pending)) {
+                match reply {
+                    Some(reply) => {
+                        state.settled += 1;
+                        drop(reply.send(Err(error.clone())));
+                    }
+                    None => state.pending.push_back(Pending { write, reply: None }),
+                }
             }
-            // Whoever flushes learns that the store takes nothing.
             state.flushes.clear();
             self.linger(state, RETRY);
         }
@@ -253,7 +264,7 @@ async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Committed {
                     (None, Ok(_)) => {}
                 }
             }
-            Committed { settled: size, put_back: Vec::new() }
+            Committed { settled: size, failed: None, put_back: Vec::new() }
         }
         Err(error) => {
             tracing::error!(%error, writes = writes.len(), "commit failed");
@@ -264,7 +275,7 @@ async fn write_batch(store: SharedStore, batch: Vec<Pending>) -> Committed {
                     None => put_back.push(Pending { write, reply: None }),
                 }
             }
-            Committed { settled: size - put_back.len() as u64, put_back }
+            Committed { settled: size - put_back.len() as u64, failed: Some(error), put_back }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The agent's side: how one is started (`profile`), what is typed to it (`envelope`), the files that are exchanged
-//! with it (`spool`, `watch`), what it reports (`signal`, `hook`), how its answer is read (`answer`), and the agents of
+//! with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`), how its answer is read (`answer`), and the agents of
 //! which more must be known than a profile says (`claude`, `demo`).
 
 pub mod answer;
@@ -11,3 +11,4 @@ pub mod profile;
 pub mod signal;
 pub mod spool;
 pub mod watch;
+pub mod writers;

@@ -13,12 +13,15 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::signal;
 use crate::private;
 use crate::turn::TurnId;
 
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
 const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
 
+/// What an agent reported before its file was begun anew.
+const SIGNALS_ASIDE: &str = "events.before.jsonl";
 /// Times that a file is opened which is replaced again and again; then the last that was seen is read.
 const MAX_TRIES: u32 = 8;
 
@@ -170,10 +173,16 @@ impl Spool {
         self.remove_of("out", turn);
     }
 
-    /// Removes the events of an agent that is gone.
-    pub fn remove_signals(&self) {
-        if let Ok(out) = self.dir("out") {
-            remove(&out, "events.jsonl");
+    /// Puts what was reported so far beside, in the place of what was put there before: whoever reads on begins with the
+    /// first line again. It may hold the only copy of an answer that nobody has looked for yet.
+    pub fn set_signals_aside(&self) {
+        let Ok(out) = self.dir("out") else { return };
+        match rustix::fs::renameat(&out, signal::FILE_NAME, &out, SIGNALS_ASIDE) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => {
+                tracing::warn!(spool = %self.path.display(), %error, "the agent's reports are not kept");
+                remove(&out, signal::FILE_NAME);
+            }
         }
     }
 
@@ -200,7 +209,19 @@ impl Spool {
     /// # Errors
     /// As [`Self::read_answer`].
     pub fn read_signals(&self, from: u64) -> Result<(Vec<String>, u64), SpoolError> {
-        let chunk = self.read_out("events.jsonl", from, MAX_SIGNALS)?;
+        self.read_lines(signal::FILE_NAME, from)
+    }
+
+    /// What [`Self::set_signals_aside`] put there.
+    ///
+    /// # Errors
+    /// As [`Self::read_answer`].
+    pub fn read_signals_aside(&self) -> Result<Vec<String>, SpoolError> {
+        Ok(self.read_lines(SIGNALS_ASIDE, 0)?.0)
+    }
+
+    fn read_lines(&self, name: &str, from: u64) -> Result<(Vec<String>, u64), SpoolError> {
+        let chunk = self.read_out(name, from, MAX_SIGNALS)?;
         let Some(Chunk { start, bytes }) = chunk else { return Ok((Vec::new(), 0)) };
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -12,6 +12,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 
+use super::writers::is_closed;
 use crate::turn::TurnId;
 
 /// Rest after directories were watched anew.
@@ -113,18 +114,23 @@ impl SpoolWatch {
     }
 
     /// Whether the answer file of this turn, which is there, is all that its writer meant to write: it was renamed to where
-    /// it is, or whoever wrote it there has closed it. What was there before the watch is taken as whole.
+    /// it is, or whoever wrote it there has closed it. What nobody watched come is taken as whole where no process has it
+    /// open for writing.
     pub fn is_whole(&self, path: &Path, turn: TurnId) -> bool {
-        lock(&self.inner.hints.whole).get(path).is_none_or(|whole| whole.contains(&turn))
+        let watched = lock(&self.inner.hints.whole).get(path).map(|whole| whole.contains(&turn));
+        watched.unwrap_or_else(|| is_closed(&path.join("out").join(format!("{turn}.txt"))))
     }
 }
 
 impl Hints {
-    /// What lies there by now, of which nothing can be told any more.
+    /// What lies there by now. Called once the directory is watched: whoever still writes to a file there closes it later,
+    /// and that is told. What is told meanwhile comes after it, since it needs this lock.
     fn take_as_whole(&self, spool: &Path) {
+        let mut whole = lock(&self.whole);
         let files = std::fs::read_dir(spool.join("out")).into_iter().flatten().flatten();
-        let answers = files.filter_map(|file| Some(answer_of(&file.path())?.1)).collect();
-        lock(&self.whole).insert(spool.to_path_buf(), answers);
+        let answers = files.filter_map(|file| Some((answer_of(&file.path())?.1, file.path())));
+        let closed = answers.filter(|(_, file)| is_closed(file)).map(|(turn, _)| turn).collect();
+        whole.insert(spool.to_path_buf(), closed);
     }
 
     /// The kernel tells this before anyone looks at what it tells of.
@@ -280,13 +286,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (spool, out) = (dir.path().join("s"), dir.path().join("s/out"));
         std::fs::create_dir_all(&out).unwrap();
-        let turns: Vec<TurnId> = (0..3).map(|_| TurnId::fresh()).collect();
+        let turns: Vec<TurnId> = (0..4).map(|_| TurnId::fresh()).collect();
         let file = |turn: &TurnId| out.join(format!("{turn}.txt"));
         let watch = SpoolWatch::start().unwrap();
-        assert!(watch.is_whole(&spool, turns[0]), "nothing is known of it");
         std::fs::write(file(&turns[0]), "there before").unwrap();
+        assert!(watch.is_whole(&spool, turns[0]), "nobody watches it");
+        let mut before = std::fs::File::create(file(&turns[3])).unwrap();
+        before.write_all(b"half").unwrap();
+        assert!(!watch.is_whole(&spool, turns[3]), "nobody watches it, and it is being written");
         let mut changes = watch.subscribe(&spool).unwrap();
         assert!(watch.is_whole(&spool, turns[0]));
+        assert!(!watch.is_whole(&spool, turns[3]), "begun before the watch");
+        drop(before);
+        while !watch.is_whole(&spool, turns[3]) {
+            next(&mut changes).await;
+        }
 
         let mut written = std::fs::File::create(file(&turns[1])).unwrap();
         written.write_all(b"half").unwrap();

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::machine::Input;
 use super::vigil::{Due, Vigil};
 use super::{TurnActor, TurnMsg, TurnRun};
-use crate::actors::closing::READ_AGAIN;
+use crate::actors::closing::{self, READ_AGAIN};
 use crate::actors::pane::PaneMsg;
 use crate::actors::session::SessionMsg;
 use crate::actors::wiring::Wiring;
@@ -50,10 +50,14 @@ impl TurnActor {
             match wiring.recorder.write_until_durable(write).await {
                 Ok(Written::Turn(Some(turn))) => Some(turn),
                 // Refused because it was made already, by a try whose reply was lost? There is one runner per epoch.
-                _ => read_turn(&wiring, turn_id)
-                    .await
-                    .map(Box::new)
-                    .filter(|turn| turn.state == TurnState::Running && turn.epoch == epoch),
+                _ => {
+                    let turn = read_turn(&wiring, turn_id).await.map(Box::new);
+                    if turn.as_ref().is_some_and(|turn| turn.state.is_final()) {
+                        // Whoever ended it may have told so before the log was opened for us: nobody else would close it.
+                        closing::tell_stored(&wiring, turn_id).await;
+                    }
+                    turn.filter(|turn| turn.state == TurnState::Running && turn.epoch == epoch)
+                }
             }
         };
         self.address.pipe(claim, TurnMsg::Claimed);

@@ -28,7 +28,7 @@ fn all_files_of_a_turn_go_and_no_others() {
         let names = suffixes.into_iter().chain(hidden);
         names.map(|name| spool.path().join(dir).join(name)).collect::<Vec<_>>()
     };
-    let kept = ["in/settings.json", "out/events.jsonl"].map(|name| spool.path().join(name));
+    let kept = ["in/settings.json", "out/events.jsonl", "out/events.before.jsonl"].map(|name| spool.path().join(name));
     for dir in ["in", "out"] {
         let all = files(dir, turn).into_iter().chain(files(dir, other)).chain(kept.clone());
         all.for_each(|path| std::fs::write(path, "x").unwrap());
@@ -136,4 +136,11 @@ fn signals_are_read_line_by_line() {
     assert_eq!(spool.read_signals(next).unwrap(), (vec!["three".to_owned()], 14));
     std::fs::write(&path, "new\n").unwrap();
     assert_eq!(spool.read_signals(14).unwrap(), (vec!["new".to_owned()], 4));
+    spool.set_signals_aside();
+    assert_eq!(spool.read_signals(4).unwrap(), (Vec::new(), 0), "begun anew");
+    assert_eq!(spool.read_signals_aside().unwrap(), ["new"]);
+    std::fs::write(&path, "newer\n").unwrap();
+    spool.set_signals_aside();
+    spool.set_signals_aside();
+    assert_eq!(spool.read_signals_aside().unwrap(), ["newer"], "one file is kept");
 }

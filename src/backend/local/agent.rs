@@ -46,6 +46,10 @@ impl Agent for Incarnation {
         let mut exit = self.exit_watch();
         loop {
             changes.mark_unchanged();
+            // Not read then: what is reported from there on belongs to the turns that follow.
+            if self.is_over(turn) {
+                return;
+            }
             let read = self.signals();
             let whole = self.is_whole(turn);
             let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
@@ -82,6 +86,7 @@ impl Agent for Incarnation {
         self.spool.remove_inputs(turn);
         let info = self.server.pane(&self.terminal.pane).await.map_err(|error| unavailable(&error))?;
         if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
+            self.settle(turn);
             return Ok(());
         }
         let deadline = Instant::now() + self.config.interrupt_timeout;

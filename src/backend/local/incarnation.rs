@@ -1,5 +1,6 @@
 //! One incarnation of an agent: its pane, its process, its spool and its reports.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const REAP_TRIES: usize = 200;
 const HANGUP: Duration = Duration::from_millis(500);
 /// Bytes of reports after which the file is begun anew, between two turns.
 const REPORTS_KEPT: u64 = 1024 * 1024;
+/// Turns of which is known that they are over: more than can be waited for at a time.
+const OVER_KEPT: usize = 64;
 /// Lines of the screen that are told where an agent did not start.
 const LAST_LINES: usize = 3;
 
@@ -52,8 +55,17 @@ pub(super) struct Keyboard {
 #[derive(Default)]
 struct Reports {
     offset: u64,
-    /// The last turn that the agent said it is done with, one way or another.
-    over: Option<TurnId>,
+    /// The last turns that the agent is done with, one way or another.
+    over: VecDeque<TurnId>,
+}
+
+impl Reports {
+    fn settle(&mut self, turn: TurnId) {
+        if self.over.len() == OVER_KEPT {
+            self.over.pop_front();
+        }
+        self.over.push_back(turn);
+    }
 }
 
 impl Incarnation {
@@ -93,24 +105,28 @@ impl Incarnation {
         let (lines, next) = self.spool.read_signals(reports.offset)?;
         reports.offset = next;
         let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
-        if let Some(over) = known.iter().rev().find_map(|line| line.signal.ends()) {
-            reports.over = Some(over);
-        }
+        known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
         Ok(known)
     }
 
-    /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report.
+    /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report. What it
+    /// holds stays beside it, for whoever looks for late answers.
     pub(super) fn trim_reports(&self) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         if reports.offset > REPORTS_KEPT {
-            self.spool.remove_signals();
+            self.spool.set_signals_aside();
             reports.offset = 0;
         }
     }
 
-    /// The agent said that it is done with this turn.
+    /// The agent said that it is done with this turn, or never had it.
     pub(super) fn is_over(&self, turn: TurnId) -> bool {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).over == Some(turn)
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).over.contains(&turn)
+    }
+
+    /// This turn was not typed, and will not be.
+    pub(super) fn settle(&self, turn: TurnId) {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).settle(turn);
     }
 
     /// The last lines on the screen, for the operator.
@@ -124,9 +140,9 @@ impl Incarnation {
     /// Sends a signal to the agent's process, if it is still that process.
     pub(super) fn signal_process(&self, signal: OsSignal) {
         let Some(pid) = i32::try_from(self.terminal.pid).ok().and_then(Pid::from_raw) else { return };
-        // The start time tells whether the number still means the same process.
-        if self.place.ends_with(&process_start(self.terminal.pid))
-            && let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        // The handle first: what the start time says of the number then holds for it.
+        if let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            && self.place.rsplit(' ').next() == Some(process_start(self.terminal.pid).as_str())
         {
             let _ = rustix::process::pidfd_send_signal(handle, signal);
         }

@@ -165,7 +165,8 @@ fn how_it_ended(pane: &PaneInfo) -> String {
 }
 
 fn signal_lines(spool: &Spool) -> Vec<SignalLine> {
-    let (lines, _) = spool.read_signals(0).unwrap_or_default();
+    let mut lines = spool.read_signals_aside().unwrap_or_default();
+    lines.extend(spool.read_signals(0).unwrap_or_default().0);
     lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect()
 }
 

@@ -142,7 +142,7 @@ impl Backend for LocalBackend {
             return Ok(agent);
         }
         self.clear(&server, |name| name == session).await?;
-        spool.remove_signals();
+        spool.set_signals_aside();
         let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
         let pane = match server.spawn(spec.clone()).await {
             // It may have been started; what is there under this name is ended before it is started again.

@@ -64,7 +64,7 @@ impl Reader {
 
     /// Looks at everything once. `signals` are what the agent reported since the last look, read before this one: what
     /// they tell of was in the files by then. An answer file that is not `whole` (see [`SpoolWatch::is_whole`]) is taken only
-    /// where the agent says that it is done.
+    /// where the agent says that it is done with it, and not where it failed or was interrupted.
     ///
     /// [`SpoolWatch::is_whole`]: crate::agent::watch::SpoolWatch::is_whole
     ///
@@ -79,7 +79,7 @@ impl Reader {
         }
         if let Some(answer) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
             self.confirmed = true;
-            if whole || over.is_some() {
+            if whole || matches!(over, Some(Over::Stopped(_))) {
                 seen.ending = Some(AgentEvent::Done(self.whole(answer)?));
                 return Ok(seen);
             }

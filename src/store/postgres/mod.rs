@@ -23,6 +23,7 @@ use super::sql::writer::Writer;
 use crate::store::{StoreError, Write, Written};
 use error::unavailable;
 use search::Searcher;
+use session::Reading;
 use write::Connector;
 
 /// The driver for a server of its own.
@@ -46,10 +47,10 @@ impl PostgresStore {
 
 #[async_trait]
 impl Driver for PostgresStore {
-    type Readers = PgPool;
+    type Readers = Reading;
 
-    fn readers(&self) -> PgPool {
-        self.readers.clone()
+    fn readers(&self) -> Reading {
+        Reading { pool: self.readers.clone(), limit: self.options.read_limit }
     }
 
     async fn search(&self, sql: &'static str, arguments: &[Argument<'_>]) -> Result<Vec<PgRow>, StoreError> {

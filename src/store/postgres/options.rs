@@ -32,6 +32,8 @@ pub struct PostgresOptions {
     /// How long connecting may take, and how long a statement waits for another transaction's lock, before the store
     /// counts as unavailable.
     pub patience: Duration,
+    /// How long one read may take.
+    pub read_limit: Duration,
     /// How long one batch of writes may take.
     pub write_limit: Duration,
     /// Connections for reads. Searches have one more of their own, and writes another.
@@ -66,6 +68,7 @@ impl PostgresOptions {
         Ok(Self {
             address: PostgresAddress(if named { connect } else { connect.application_name("paliadin") }),
             patience: Duration::from_secs(5),
+            read_limit: Duration::from_secs(30),
             write_limit: Duration::from_secs(30),
             readers: 4,
             search_limit: Duration::from_secs(5),

@@ -1,15 +1,16 @@
 //! How statements are executed in PostgreSQL, and how its rows are read.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, PgPool, Postgres, Row, query};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::error::{is_conflict, store_error};
+use super::error::{is_conflict, store_error, unavailable};
 use super::escape::{escape, unescape};
 use crate::store::StoreError;
 use crate::store::sql::dialect::{Dialect, POSTGRES};
@@ -77,16 +78,41 @@ impl Session for Writing {
     }
 }
 
+/// The connections that read.
+pub(in crate::store) struct Reading {
+    pub(super) pool: PgPool,
+    /// How long one statement may take.
+    pub(super) limit: Duration,
+}
+
+impl Reading {
+    async fn within<T>(
+        &self,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        match timeout(self.limit, statement(&mut connection)).await {
+            Ok(answer) => answer.map_err(store_error),
+            Err(_) => {
+                // What it may still say is nobody's answer any more.
+                drop(connection.detach());
+                Err(unavailable(format_args!("no answer to a read within {:?}", self.limit)))
+            }
+        }
+    }
+}
+
 #[async_trait]
-impl Session for PgPool {
+impl Session for Reading {
     type Row = PgRow;
     const DIALECT: &'static Dialect = &POSTGRES;
 
     async fn rows(&mut self, sql: &'static str, arguments: &[Argument<'_>]) -> Result<Vec<PgRow>, StoreError> {
-        bound(sql, arguments).fetch_all(&*self).await.map_err(store_error)
+        self.within(async |connection| bound(sql, arguments).fetch_all(connection).await).await
     }
 
     async fn execute(&mut self, sql: &'static str, arguments: &[Argument<'_>]) -> Result<u64, StoreError> {
-        Ok(bound(sql, arguments).execute(&*self).await.map_err(store_error)?.rows_affected())
+        let done = self.within(async |connection| bound(sql, arguments).execute(connection).await).await?;
+        Ok(done.rows_affected())
     }
 }

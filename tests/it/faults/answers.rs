@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Follower;
-use crate::harness::{Accepted, Client, EventStream, TestApp, Tested};
+use crate::harness::processes::Process;
+use crate::harness::{Accepted, Client, EventStream, TestApp, Tested, eventually};
 
 /// A turn whose agent hangs, so that the test can answer.
 struct Hanging {
@@ -106,6 +107,67 @@ async fn an_answer_in_place_that_is_still_open_when_the_server_is_killed_is_not_
     drop(file);
     app.boot().await?;
     hanging.follower.done(&app, "Half of the answer.").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_in_place_that_is_still_being_written_after_a_restart_is_taken_when_it_is_whole() -> Tested {
+    let mut app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let mut hanging = Hanging::begin(&app, &user).await?;
+    let mut file = File::create(hanging.file("txt"))?;
+    file.write_all(b"Half of ")?;
+    hanging.looked_at("half of it").await?;
+    app.restart(Signal::KILL).await?;
+    hanging.stream = user.stream(&hanging.turn, None).await?;
+    hanging.looked_at("half of it, after the restart").await?;
+    assert_eq!(user.turn(&hanging.turn.turn_id).await?["state"], "running");
+    file.write_all(b"the answer.")?;
+    hanging.looked_at("all of it, and not closed").await?;
+    drop(file);
+    hanging.follower.done(&app, "Half of the answer.").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_interrupt_does_not_make_an_answer_whole() -> Tested {
+    let limits = [("PALIADIN_TURN__SILENCE_TIMEOUT", "500ms"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "0s")];
+    let app = TestApp::with(&limits).await?;
+    let user = app.user("ann@example.org")?;
+    let hanging = Hanging::begin(&app, &user).await?;
+    let turn_id = hanging.turn.turn_id.clone();
+    let half = hanging.file("txt");
+    let mut file = File::create(&half)?;
+    file.write_all(b"Half of ")?;
+    hanging.follower.failed(&app, "upstream_silence", 1).await?;
+    assert_eq!(user.response("!count").await?, "2", "the agent was interrupted, and is done with it");
+    eventually("what nobody will finish to go", async || Ok((!half.exists()).then_some(()))).await?;
+    let row = user.turn(&turn_id).await?;
+    assert_eq!((&row["state"], &row["response"]), (&json!("failed"), &Value::Null), "{row}");
+    drop(file);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_only_reported_survives_the_start_of_another_agent() -> Tested {
+    let mut app = TestApp::with(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "500ms")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hanging = Hanging::begin(&app, &user).await?;
+    let waiting = user.ask("!count").await?;
+    let turn_id = hanging.turn.turn_id.clone();
+    eventually("the turn to be given up", async || Ok((user.turn(&turn_id).await?["state"] == "failed").then_some(())))
+        .await?;
+    app.stop(Signal::KILL)?;
+    app.process(Process::is_agent)?.kill()?;
+    hanging.report(&json!({ "event": "stopped", "message": "Reported." }))?;
+    // The one that waits has a new agent started, while nobody has looked yet.
+    app.boot().await?;
+    assert_eq!(user.ended(&waiting).await?["response"], "1");
+    let row = eventually("the late answer", async || {
+        Ok(Some(user.turn(&turn_id).await?).filter(|row| row["state"] == "done"))
+    })
+    .await?;
+    assert_eq!((&row["response"], &row["late"]), (&json!("Reported."), &json!(true)), "{row}");
     Ok(())
 }
 

@@ -131,7 +131,7 @@ async fn ended_while_the_agent_is_drained(by: By) -> Tested {
     let followers = (Follower::of(&user, &given_up), Follower::of(&user, &waiting));
     followers.0.failed(&app, "upstream_silence", 1).await?;
     let row = user.turn(&given_up.turn_id).await?;
-    assert_eq!(user.status().await?["agent_session"]["state"], "draining");
+    user.session_is("draining").await?;
     by.end(&user, &waiting).await?;
     by.ended(followers.1, &app, 0).await?;
     if by == By::Cancel {

@@ -35,13 +35,13 @@ async fn on_file() -> Tested<TestApp> {
 #[tokio::test]
 async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Tested {
     let app = on_file().await?;
-    let user = app.user("ann@example.org")?;
-    let turn = user.ask("!lines 800 20").await?;
+    let (user, other) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    assert_eq!(other.response("!count").await?, "1");
+    // It says something for longer than two tries at the lock take.
+    let turn = user.ask("!lines 1200 20").await?;
     let follower = Follower::of(&user, &turn);
     let mut stream = user.stream(&turn, None).await?;
     stream.until("content").await?;
-    let other = app.user("bob@example.org")?;
-    assert_eq!(other.response("!count").await?, "1");
     let database = lock(&app, "EXCLUSIVE").await?;
     let (hers, his) = (json!({ "user_message": "!echo her" }), json!({ "user_message": "!echo his" }));
     let nobody = app.nobody();
@@ -66,11 +66,35 @@ async fn a_locked_database_refuses_new_turns_and_holds_up_none_that_runs() -> Te
     // Its end waits for the record of it.
     stream.until("content").await?;
     unlock(database).await?;
-    let seen = follower.done(&app, &lines(800)).await?;
+    let seen = follower.done(&app, &lines(1200)).await?;
     assert!(!kinds(&seen).contains(&"resync"), "no event was lost");
     assert_eq!(app.nobody().get("/readyz").await?.status, 200);
     assert_eq!(other.response("!count").await?, "2");
     assert_eq!(app.typed_all()?.len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_events_than_one_commit_takes_hold_up_nobody_while_it_is_locked() -> Tested {
+    let app = on_file().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 2000 5").await?;
+    let follower = Follower::of(&user, &turn);
+    let mut stream = user.stream(&turn, None).await?;
+    stream.until("content").await?;
+    let database = lock(&app, "IMMEDIATE").await?;
+    for _ in 0..300 {
+        stream.until("content").await?;
+    }
+    for _ in 0..2 {
+        let question = json!({ "user_message": "!echo more" });
+        let mut refused = user.post_turn(&question).await?;
+        assert_eq!((refused.status, refused.problem().await?.as_str()), (503, "store_unavailable"));
+    }
+    unlock(database).await?;
+    let seen = follower.done(&app, &lines(2000)).await?;
+    assert!(!kinds(&seen).contains(&"resync"), "no event was lost");
+    assert_eq!(user.response("!count").await?, "2");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http::{Request, Response};
-use super::{Event, EventStream, Tested};
+use super::{Event, EventStream, Tested, eventually};
 
 /// A turn that was taken on.
 #[derive(Deserialize, Clone, Debug, PartialEq)]
@@ -142,6 +142,12 @@ impl Client {
     /// Where the user's agent session stands.
     pub async fn status(&self) -> Tested<Value> {
         self.read("/api/paliadin/status").await
+    }
+
+    /// Waits until the user's agent session is in this state: it may still be on its way there when a turn's end is told.
+    pub async fn session_is(&self, state: &str) -> Tested {
+        let look = async || Ok((self.status().await?["agent_session"]["state"] == state).then_some(()));
+        eventually(&format!("an agent session that is {state}"), look).await
     }
 
     /// The turns of a conversation, with a limit as it is written.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};
 use uuid::Uuid;
@@ -44,6 +45,24 @@ pub struct Cluster {
     programs: PathBuf,
     directory: PathBuf,
     guardian: Option<Child>,
+}
+
+/// Its processes, which stand still.
+pub struct Paused(Vec<Pid>);
+
+impl Paused {
+    fn signal(&self, signal: Signal) {
+        for process in &self.0 {
+            // It may have ended.
+            let _ = kill_process(*process, signal);
+        }
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.signal(Signal::CONT);
+    }
 }
 
 /// The server that tests share.
@@ -121,6 +140,18 @@ impl Cluster {
         guardian.stdin.take().ok_or("the guardian has an input")?.write_all(b"stop\n")?;
         let status = guardian.wait()?;
         if status.success() { Ok(()) } else { Err(format!("the guardian ended with {status}").into()) }
+    }
+
+    /// Has every process of it stand still, until what is returned is dropped. Connections stay, and nothing answers.
+    pub fn pause(&self) -> Tested<Paused> {
+        let told = fs::read_to_string(self.directory.join("data/postmaster.pid"))?;
+        let server: i32 = told.lines().next().ok_or("no process id")?.parse()?;
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        let children = children.split_whitespace().map(str::parse).collect::<Result<Vec<i32>, _>>()?;
+        let all = children.into_iter().chain([server]).filter_map(Pid::from_raw).collect();
+        let paused = Paused(all);
+        paused.signal(Signal::STOP);
+        Ok(paused)
     }
 
     /// The address of a database.

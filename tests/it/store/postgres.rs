@@ -191,6 +191,34 @@ async fn a_row_that_others_hold_is_unavailable_until_it_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_is_unavailable_and_then_used_again() {
+    let cluster = Cluster::start().unwrap();
+    let database = cluster.create().await.unwrap();
+    let options = PostgresOptions::from_url(&cluster.url(&database)).unwrap();
+    let limit = Duration::from_millis(300);
+    let options = PostgresOptions { patience: limit, read_limit: limit, write_limit: limit, ..options };
+    let store = PostgresStore::open(options).await.unwrap();
+    let user = new_user(&store).await;
+    let turn = accept(&store, question(user)).await.turn;
+    let paused = cluster.pause().unwrap();
+    for _ in 0..3 {
+        assert!(is_unavailable(&store.turn(turn.turn_id).await));
+        assert!(is_unavailable(&store.write(&[save()]).await));
+    }
+    drop(paused);
+    eventually("the server to be used again", async || {
+        Ok(store.turn(turn.turn_id).await.is_ok_and(|found| found == Some(turn.clone())).then_some(()))
+    })
+    .await
+    .unwrap();
+    eventually("writes to be made again", async || Ok(store.write(&[save()]).await.is_ok().then_some(())))
+        .await
+        .unwrap();
+    store.close().await;
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_was_stopped_and_started_is_used_again() {
     let mut cluster = Cluster::start().unwrap();
     let database = cluster.create().await.unwrap();

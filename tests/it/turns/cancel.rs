@@ -247,6 +247,7 @@ async fn a_storm_of_cancels_leaves_every_turn_in_a_true_state() -> Tested {
         *counts.entry(format!("{state}, typed: {typed}")).or_default() += 1;
     }
     println!("{counts:?}");
+    user.session_is("idle").await?;
     let session = user.status().await?["agent_session"].clone();
     assert_eq!((&session["queued"], &session["running"]), (&json!([]), &Value::Null), "{session}");
     assert!(user.response("!count").await?.parse::<u32>().is_ok());

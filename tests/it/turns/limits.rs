@@ -18,7 +18,7 @@ async fn a_silent_agent_is_given_up_but_not_interrupted() -> Tested {
     let turn = user.ask("!sleep 5").await?;
     let error = user.collect(&turn).await?.pop().ok_or("no event")?;
     assert_eq!((&error.data["code"], &error.data["retryable"]), (&json!("upstream_silence"), &json!(true)));
-    assert_eq!(user.status().await?["agent_session"]["state"], "draining");
+    user.session_is("draining").await?;
     let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
     crate::harness::eventually("the agent's answer, or word of it", async || {
         let is_late = user.turn(&turn.turn_id).await?["late"] == json!(true);
@@ -51,8 +51,7 @@ async fn an_agent_that_was_given_up_is_interrupted_when_others_have_waited_long_
 async fn whatever_the_terminal_shows_is_a_sign_of_life() -> Tested {
     let app = TestApp::with(&[SILENCE]).await?;
     let user = app.user("ann@example.org")?;
-    let turn = user.ask("!sleep 4").await?;
-    user.stream(&turn, None).await?.until("meta").await?;
+    assert_eq!(user.response("!count").await?, "1");
     let config = ServerConfig {
         program: "tmux".into(),
         socket: app.tmux_socket(),
@@ -64,6 +63,7 @@ async fn whatever_the_terminal_shows_is_a_sign_of_life() -> Tested {
     let terminals = Command::new("list-panes").args(["-a", "-f", "#{@paliadin}", "-F", "#{pane_tty}"]);
     let terminal = server.control().command(terminals).await?.pop().ok_or("no terminal")?;
     let mut terminal = std::fs::File::options().write(true).open(terminal)?;
+    let turn = user.ask("!sleep 4").await?;
     let mut prints = tokio::time::interval(Duration::from_millis(200));
     let row = loop {
         tokio::select! {

@@ -160,10 +160,7 @@ async fn an_agent_that_was_given_up_makes_room_when_it_had_its_time() -> Tested 
     // Also for one who comes when the time is over already.
     let hanging = bob.ask("!hang").await?;
     assert_eq!(bob.ended(&hanging).await?["error_code"], "upstream_silence");
-    eventually("the agent to have had its time", async || {
-        Ok((bob.status().await?["agent_session"]["state"] == "draining").then_some(()))
-    })
-    .await?;
+    bob.session_is("draining").await?;
     assert_eq!(ann.response("!count").await?, "1");
     Ok(())
 }
