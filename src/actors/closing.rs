@@ -137,10 +137,11 @@ pub fn tell(streams: &Streams, turn_id: TurnId, ending: Option<Event>) {
     streams.close(turn_id);
 }
 
-/// Shows the end that the store has of a turn.
+/// Shows the end that the store has of a turn whose row is final. Nobody owns its log then.
 pub(super) async fn tell_stored(wiring: &Wiring, turn_id: TurnId) {
     let ending = stored_ending(&*wiring.store, turn_id).await;
     tell(&wiring.streams, turn_id, ending);
+    wiring.streams.close(turn_id);
 }
 
 /// Ends a turn that has no runner (any more), from record to telling. Whether it is this try that ended it.

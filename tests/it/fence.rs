@@ -2,22 +2,10 @@
 
 use std::time::Duration;
 
-use paliadin::tmux::{Newline, PaneInfo, Paste, Pasted, Server, ServerConfig, paste};
+use paliadin::tmux::{Newline, PaneInfo, Paste, Pasted, Server, paste};
 use serde_json::json;
 
 use crate::harness::{TestApp, Tested};
-
-/// Another client of the product's own tmux server, as a second process of ours would have.
-async fn intruder(app: &TestApp) -> Tested<Server> {
-    let config = ServerConfig {
-        program: "tmux".into(),
-        socket: app.tmux_socket(),
-        env: ServerConfig::allowed_env(),
-        width: 200,
-        height: 50,
-    };
-    Ok(Server::start(config).await?)
-}
 
 async fn only_pane(server: &Server) -> Tested<PaneInfo> {
     let mut panes = server.panes().await?;
@@ -33,7 +21,7 @@ async fn a_turn_is_typed_once_whoever_tries() -> Tested {
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!lines 20 50").await?;
     user.stream(&turn, None).await?.until("content").await?;
-    let server = intruder(&app).await?;
+    let server = app.tmux().await?;
     let info = only_pane(&server).await?;
     let epoch = info.epoch.ok_or("no epoch")?;
     assert_eq!(info.turn.as_deref(), Some(turn.turn_id.as_str()));
@@ -67,7 +55,7 @@ async fn an_owner_who_was_replaced_types_no_more() -> Tested {
     let app = TestApp::with(&[("PALIADIN_AGENT__CONFIRM_TIMEOUT", "500ms")]).await?;
     let user = app.user("ann@example.org")?;
     assert_eq!(user.response("!count").await?, "1");
-    let server = intruder(&app).await?;
+    let server = app.tmux().await?;
     let info = only_pane(&server).await?;
     // As if a later owner had typed into this pane.
     server.set_pane_option(&info.pane, "@epoch", "1000").await?;

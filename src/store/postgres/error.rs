@@ -6,18 +6,21 @@ use crate::store::StoreError;
 const CANCELED: &str = "57014";
 /// `serialization_failure` and `deadlock_detected`: other transactions were in the way.
 const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+/// `insufficient_privilege` and `undefined_table`: someone is at the database, with a restore or a change of rights.
+const WORKED_ON: [&str; 2] = ["42501", "42P01"];
 
 /// Sorts an error into the three kinds, by the class of its code. What is not known to be about one statement or one row
-/// (the connection, its end by an administrator, too many of them, a full disk, and whatever PostgreSQL may add) counts
-/// as an outage. A message names columns and constraints; what could hold values is in its detail, which is not told.
+/// (the connection, its end by an administrator, too many of them, a full disk, tables that are away or may not be touched,
+/// and whatever PostgreSQL may add) counts as an outage. A message names columns and constraints; what could hold values is in its detail, which is not told.
 pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     let text = error.to_string();
     match &error {
         sqlx::Error::Database(database) => match database.code().as_deref().and_then(|code| code.get(..2)) {
             // Bad data, violated constraints, limits such as the size of an index entry.
             Some("22" | "23" | "54") => StoreError::Constraint(text),
-            // A statement that this database cannot execute (another schema, no permission), or damaged pages: as an
-            // outage it would be tried again for ever.
+            Some("42") if code(&error).is_some_and(|code| WORKED_ON.contains(&&*code)) => StoreError::Unavailable(text),
+            // A statement that this database cannot execute (another schema), or damaged pages: as an outage it would be
+            // tried again for ever.
             Some("42" | "XX") => StoreError::Corrupt(text),
             _ => StoreError::Unavailable(text),
         },

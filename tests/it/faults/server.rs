@@ -1,7 +1,10 @@
 //! PostgreSQL is stopped and started again, in mid-turn and while turns wait.
 
+use std::fs;
+
 use rustix::process::Signal;
 use serde_json::json;
+use sqlx::raw_sql;
 
 use super::{Follower, lines};
 use crate::harness::postgres::Cluster;
@@ -12,9 +15,13 @@ use crate::harness::{TestApp, Tested, eventually};
 async fn on_server() -> Tested<(TestApp, Cluster)> {
     let cluster = Cluster::start()?;
     let database = cluster.create().await?;
-    let mut app = TestApp::prepare(&[("DATABASE_URL", &cluster.url(&database))])?;
+    Ok((on(&cluster, &database).await?, cluster))
+}
+
+async fn on(cluster: &Cluster, database: &str) -> Tested<TestApp> {
+    let mut app = TestApp::prepare(&[("DATABASE_URL", &cluster.url(database))])?;
     app.boot().await?;
-    Ok((app, cluster))
+    Ok(app)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,6 +67,35 @@ async fn an_answer_that_comes_while_it_is_away_is_recorded_when_it_is_back() -> 
     app.stop(Signal::TERM)?;
     cluster.resume()?;
     app.boot().await?;
+    follower.done(&app, &lines(20)).await?;
+    assert_eq!(user.response("!count").await?, "2");
+    drop(app);
+    drop(cluster);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_may_not_be_written_for_a_while_is_written_then() -> Tested {
+    let cluster = Cluster::start()?;
+    let database = cluster.create().await?;
+    let app = on(&cluster, &database).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 20 20").await?;
+    let follower = Follower::of(&user, &turn);
+    user.stream(&turn, None).await?.until("content").await?;
+    // As by a restore.
+    let mut administrator = cluster.connect(&database).await?;
+    raw_sql("ALTER TABLE paliadin_turns RENAME TO elsewhere").execute(&mut administrator).await?;
+    let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
+    eventually("the answer", async || Ok(answer.exists().then_some(()))).await?;
+    eventually("a try to record it", async || {
+        let log = fs::read_to_string(app.root().join("server.log"))?;
+        Ok(log.contains("commit failed").then_some(()))
+    })
+    .await?;
+    let mut refused = user.post_turn(&json!({ "user_message": "!echo more" })).await?;
+    assert_eq!((refused.status, refused.problem().await?.as_str()), (503, "store_unavailable"));
+    raw_sql("ALTER TABLE elsewhere RENAME TO paliadin_turns").execute(&mut administrator).await?;
     follower.done(&app, &lines(20)).await?;
     assert_eq!(user.response("!count").await?, "2");
     drop(app);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use paliadin::tmux::{Server, ServerConfig};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -233,6 +234,13 @@ impl TestApp {
     /// The socket of the agents' tmux server.
     pub fn tmux_socket(&self) -> PathBuf {
         self.state().join("tmux").join("server")
+    }
+
+    /// Another client of the agents' tmux server, as a second process of the product would have.
+    pub async fn tmux(&self) -> Tested<Server> {
+        let (socket, env) = (self.tmux_socket(), ServerConfig::allowed_env());
+        let config = ServerConfig { program: "tmux".into(), socket, env, width: 200, height: 50 };
+        Ok(Server::start(config).await?)
     }
 
     /// The spool of the only agent session there is.

@@ -262,7 +262,9 @@ async fn what_the_server_says_is_sorted_by_its_code() {
         ("22P02", "refused"),
         ("23514", "refused"),
         ("54000", "refused"), // too long for an index
-        ("42501", "cannot be read"),
+        ("42501", "unavailable"), // no right to it
+        ("42P01", "unavailable"), // no such table
+        ("42703", "cannot be read"), // no such column
         ("XX001", "cannot be read"),
     ] {
         let raise = format!(

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use paliadin::tmux::{Command, Server, ServerConfig};
+use paliadin::tmux::Command;
 use serde_json::json;
 
 use crate::harness::processes::Process;
@@ -52,14 +52,7 @@ async fn whatever_the_terminal_shows_is_a_sign_of_life() -> Tested {
     let app = TestApp::with(&[SILENCE]).await?;
     let user = app.user("ann@example.org")?;
     assert_eq!(user.response("!count").await?, "1");
-    let config = ServerConfig {
-        program: "tmux".into(),
-        socket: app.tmux_socket(),
-        env: ServerConfig::allowed_env(),
-        width: 200,
-        height: 50,
-    };
-    let server = Server::start(config).await?;
+    let server = app.tmux().await?;
     let terminals = Command::new("list-panes").args(["-a", "-f", "#{@paliadin}", "-F", "#{pane_tty}"]);
     let terminal = server.control().command(terminals).await?.pop().ok_or("no terminal")?;
     let mut terminal = std::fs::File::options().write(true).open(terminal)?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use paliadin::agent::envelope;
-use paliadin::tmux::{Command, Server, ServerConfig};
+use paliadin::tmux::Command;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -161,9 +161,7 @@ async fn a_reply_leaves_copy_mode() -> Tested {
     let app = TestApp::start().await?;
     let user = app.user("ann@example.org")?;
     let (turn, mut stream, id) = asked(&user, "There?").await?;
-    let env = ServerConfig::allowed_env();
-    let config = ServerConfig { program: "tmux".into(), socket: app.tmux_socket(), env, width: 200, height: 50 };
-    let server = Server::start(config).await?;
+    let server = app.tmux().await?;
     let pane = server.panes().await?.pop().ok_or("no pane")?.pane;
     server.control().command(Command::new("copy-mode").args(["-t", pane.as_str()])).await?;
     assert!(server.pane(&pane).await?.is_some_and(|info| info.in_mode));

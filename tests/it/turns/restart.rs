@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use paliadin::tmux::{Server, ServerConfig, SpawnSpec};
+use paliadin::tmux::SpawnSpec;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -217,16 +217,9 @@ async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_pr
     app.halted("intent.after").await?;
     app.stop(Signal::KILL)?;
     app.process(Process::is_tmux_server)?.kill()?;
-    let config = ServerConfig {
-        program: "tmux".into(),
-        socket: app.tmux_socket(),
-        env: ServerConfig::allowed_env(),
-        width: 200,
-        height: 50,
-    };
     let argv = vec!["sleep".to_owned(), "600".to_owned()];
     let spec = SpawnSpec { name: "paliadin-other".to_owned(), cwd: app.root().to_owned(), env: Vec::new(), argv };
-    let other = Server::start(config).await?.spawn(spec).await?;
+    let other = app.tmux().await?.spawn(spec).await?;
     let place = format!("{} {} 1", other.pane, other.pid);
     let same = "UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1";
     app.database().await?.run(same, &[&turn.turn_id, &place]).await?;
