@@ -23,6 +23,9 @@ pub const READY: &str = "ready";
 /// The program in the pane, if `arguments` ask for it. Does not return before the pane is closed.
 pub fn run(arguments: &[String]) -> Outcome<bool> {
     let [word, log, rest @ ..] = arguments else { return Ok(false) };
+    if ![NOTE, ANSWER, AGENT].contains(&word.as_str()) {
+        return Ok(false);
+    }
     let log = Log(File::options().append(true).create(true).open(log)?);
     match (word.as_str(), rest) {
         (NOTE, []) => {
