@@ -102,7 +102,7 @@ async fn more_events_than_one_commit_takes_hold_up_nobody_while_it_is_locked() -
 async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tested {
     let mut app = on_file().await?;
     let user = app.user("ann@example.org")?;
-    let turn = user.ask("!lines 20 20").await?;
+    let turn = user.ask("!lines 100 20").await?;
     let waiting = user.ask("!echo waited").await?;
     let followers = (Follower::of(&user, &turn), Follower::of(&user, &waiting));
     user.stream(&turn, None).await?.until("content").await?;
@@ -115,7 +115,7 @@ async fn a_stop_while_the_database_is_locked_is_quick_and_loses_nothing() -> Tes
     assert!(since.elapsed() < STOP, "{:?}", since.elapsed());
     unlock(database).await?;
     app.boot().await?;
-    followers.0.done(&app, &lines(20)).await?;
+    followers.0.done(&app, &lines(100)).await?;
     followers.1.done(&app, "waited").await?;
     Ok(())
 }

@@ -57,7 +57,7 @@ async fn a_server_that_stops_in_mid_turn_costs_no_event() -> Tested {
 async fn an_answer_that_comes_while_it_is_away_is_recorded_when_it_is_back() -> Tested {
     let (mut app, mut cluster) = on_server().await?;
     let user = app.user("ann@example.org")?;
-    let turn = user.ask("!lines 20 20").await?;
+    let turn = user.ask("!lines 100 20").await?;
     let follower = Follower::of(&user, &turn);
     user.stream(&turn, None).await?.until("content").await?;
     cluster.stop()?;
@@ -67,7 +67,7 @@ async fn an_answer_that_comes_while_it_is_away_is_recorded_when_it_is_back() -> 
     app.stop(Signal::TERM)?;
     cluster.resume()?;
     app.boot().await?;
-    follower.done(&app, &lines(20)).await?;
+    follower.done(&app, &lines(100)).await?;
     assert_eq!(user.response("!count").await?, "2");
     drop(app);
     drop(cluster);
@@ -78,13 +78,13 @@ async fn an_answer_that_comes_while_it_is_away_is_recorded_when_it_is_back() -> 
 async fn an_end_that_may_not_be_written_for_a_while_is_written_then() -> Tested {
     let cluster = Cluster::start()?;
     let database = cluster.create().await?;
+    let mut administrator = cluster.connect(&database).await?;
     let app = on(&cluster, &database).await?;
     let user = app.user("ann@example.org")?;
-    let turn = user.ask("!lines 20 20").await?;
+    let turn = user.ask("!lines 100 20").await?;
     let follower = Follower::of(&user, &turn);
     user.stream(&turn, None).await?.until("content").await?;
     // As by a restore.
-    let mut administrator = cluster.connect(&database).await?;
     raw_sql("ALTER TABLE paliadin_turns RENAME TO elsewhere").execute(&mut administrator).await?;
     let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
     eventually("the answer", async || Ok(answer.exists().then_some(()))).await?;
@@ -96,7 +96,7 @@ async fn an_end_that_may_not_be_written_for_a_while_is_written_then() -> Tested 
     let mut refused = user.post_turn(&json!({ "user_message": "!echo more" })).await?;
     assert_eq!((refused.status, refused.problem().await?.as_str()), (503, "store_unavailable"));
     raw_sql("ALTER TABLE elsewhere RENAME TO paliadin_turns").execute(&mut administrator).await?;
-    follower.done(&app, &lines(20)).await?;
+    follower.done(&app, &lines(100)).await?;
     assert_eq!(user.response("!count").await?, "2");
     drop(app);
     drop(cluster);
