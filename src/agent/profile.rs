@@ -1,8 +1,10 @@
 //! Profiles: how one agent program is started, typed to and interrupted.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
 use serde::Deserialize;
 
 use super::claude;
@@ -19,6 +21,9 @@ const OWN_PROGRAM: &str = "{paliadin}";
 /// Stands for the path of the generated settings in a profile's command.
 const SETTINGS: &str = "{settings}";
 
+/// Stands for what the agent told that resumes its memory, in a profile's `resume`.
+const RESUME_ID: &str = "{resume_id}";
+
 /// Variables that every agent gets from the server's environment, where they are set. Nothing else of it is passed.
 pub const PASSED_ON: &[&str] =
     &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
@@ -32,9 +37,36 @@ pub struct Profile {
     pub name: String,
     /// Program and arguments, never run by a shell.
     pub command: Vec<String>,
+    /// Words before the command: a program that confines the agent, or gives it another account.
+    #[serde(default)]
+    pub launch: Vec<String>,
+    /// The account under which `launch` runs the agent, and which owns `out/`; empty: the server's own.
+    #[serde(default)]
+    pub owner: String,
+    /// Whose home directory the agent has.
+    #[serde(default)]
+    pub home: Home,
+    /// Variables that the agent gets, with their values.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// Further variables that are passed on from the server's environment.
     #[serde(default)]
     pub pass_environment: Vec<String>,
+    /// When an agent that has ended is started again.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Words after the command with which the agent takes up its memory again; empty: it cannot.
+    #[serde(default)]
+    pub resume: Vec<String>,
+    /// What shows that the agent takes input.
+    #[serde(default)]
+    pub ready: ReadySign,
+    /// What a line of the terminal looks like in which the agent takes input; absent: nothing is known of it.
+    #[serde(default)]
+    pub input: Option<Pattern>,
+    /// What stands in the input instead of a long text that was pasted; absent: the text itself.
+    #[serde(default)]
+    pub pasted: Option<Pattern>,
     /// How a line break inside a message is typed.
     pub newline: NewlineManner,
     /// The key, in tmux's words, that stops the agent in mid-answer.
@@ -42,9 +74,72 @@ pub struct Profile {
     /// How a person's reply to what the agent asks is handed over; absent: in the agent's terminal only.
     #[serde(default)]
     pub reply: Option<ReplyManner>,
-    /// Whose events `paliadin hook` is to report: settings for this program are generated.
+    /// Whose events `paliadin hook` is to report.
     #[serde(default)]
     pub hooks: Option<Hooks>,
+    /// Where the agent looks for skills, from its working directory; absent: it knows none.
+    #[serde(default)]
+    pub skills: Option<PathBuf>,
+}
+
+/// Whose home directory the agent has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Home {
+    /// That of its account.
+    #[default]
+    Shared,
+    /// One of the session's own.
+    PerSession,
+}
+
+/// When an agent that has ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    /// At once, until nobody has needed it for a while.
+    Permanent,
+    /// When a turn needs it.
+    #[default]
+    OnDemand,
+    /// Not before its session is reset.
+    Never,
+}
+
+/// What shows that the agent takes input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadySign {
+    /// It reports so.
+    #[default]
+    Signal,
+    /// Its terminal shows [`Profile::input`].
+    Input,
+}
+
+/// A regular expression for one line of the terminal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Where in the line it is found, if it is.
+    pub fn find(&self, line: &str) -> Option<std::ops::Range<usize>> {
+        self.0.find(line).map(|found| found.range())
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = regex::Error;
+    fn try_from(text: String) -> Result<Self, regex::Error> {
+        Regex::new(&text).map(Self)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
 }
 
 /// How a reply is handed over.
@@ -53,14 +148,18 @@ pub struct Profile {
 pub enum ReplyManner {
     /// The text is typed, and Enter pressed.
     Line,
+    /// A hook of the agent's waits for it (see [`Profile::hooks`]).
+    Hook,
 }
 
 /// Programs that run a command for each of their events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hooks {
-    /// Claude Code.
+    /// Claude Code: settings for it are generated.
     Claude,
+    /// codex: they are given in its command.
+    Codex,
 }
 
 /// How a line break inside a message is typed.
@@ -133,15 +232,30 @@ impl Profile {
         if profile.command.first().is_none_or(String::is_empty) {
             return Err(unusable("`command` is empty".to_owned()));
         }
-        if profile.hooks.is_none() && profile.command.iter().any(|word| word.contains(SETTINGS)) {
-            return Err(unusable(format!("`command` names {SETTINGS}, and without `hooks` there are none")));
+        if profile.hooks != Some(Hooks::Claude) && profile.command.iter().any(|word| word.contains(SETTINGS)) {
+            return Err(unusable(format!(
+                "`command` names {SETTINGS}, and without `hooks = \"claude\"` there are none"
+            )));
+        }
+        if profile.ready == ReadySign::Input && profile.input.is_none() {
+            return Err(unusable("`ready = \"input\"` needs `input`".to_owned()));
+        }
+        if profile.reply == Some(ReplyManner::Hook) && profile.hooks.is_none() {
+            return Err(unusable("`reply = \"hook\"` needs `hooks`".to_owned()));
+        }
+        if !profile.resume.is_empty() && !profile.resume.iter().any(|word| word.contains(RESUME_ID)) {
+            return Err(unusable(format!("`resume` does not name {RESUME_ID}")));
+        }
+        let unnamed = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+        if let Some(name) = profile.environment.keys().find(unnamed) {
+            return Err(unusable(format!("`environment`: {name:?} cannot be the name of a variable")));
         }
         Ok(Self { name: name.to_owned(), ..profile })
     }
 
     /// Settings that make the agent call the program `own` for its events, where the profile wants that.
     pub fn settings(&self, own: &Path) -> Option<String> {
-        self.hooks.map(|Hooks::Claude| claude::settings(own))
+        (self.hooks == Some(Hooks::Claude)).then(|| claude::settings(own))
     }
 
     /// Program and arguments, with `own` in place of `{paliadin}`, and `settings` in place of `{settings}`.
