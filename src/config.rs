@@ -27,6 +27,8 @@ pub struct Config {
     pub backend: Backend,
     /// Which agent, and its timings.
     pub agent: Agent,
+    /// What is asked before a turn.
+    pub health: Health,
     /// Limits of a turn.
     pub turn: Turn,
     /// What is cleared up, and when.
@@ -114,8 +116,35 @@ pub struct Agent {
     pub interrupt_timeout: Duration,
     /// Agents that may live at once; zero for any number.
     pub max_live: usize,
+    /// For how long an agent may idle; zero for ever.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Wait before an agent that ended is started again.
+    #[serde(with = "humantime_serde")]
+    pub restart_backoff: Duration,
+    /// The longest such wait.
+    #[serde(with = "humantime_serde")]
+    pub restart_backoff_max: Duration,
+    /// So many ends within `restart_period` are a crash loop.
+    pub restart_limit: usize,
+    /// See `restart_limit`.
+    #[serde(with = "humantime_serde")]
+    pub restart_period: Duration,
+    /// Turns of a conversation of which an agent is told that does not remember them.
+    pub primer_turns: u32,
     /// The demo agent's record of what it received; empty for none.
     pub typed_log: PathBuf,
+}
+
+/// Section `[health]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Health {
+    /// How long a good result holds.
+    #[serde(with = "humantime_serde")]
+    pub cache: Duration,
+    /// How long a probe may take.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
 }
 
 /// Section `[turn]`.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::actors::root::Tree;
-use crate::actors::{Limits, Patience, Upkeep};
+use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
 use crate::backend::BackendError;
 use crate::config::Config;
@@ -113,6 +113,15 @@ impl Server {
             live_agents: config.agent.max_live,
             patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
             drain: config.turn.drain_timeout,
+            restarts: Restarts {
+                backoff: config.agent.restart_backoff,
+                backoff_max: config.agent.restart_backoff_max,
+                limit: config.agent.restart_limit,
+                period: config.agent.restart_period,
+            },
+            idle_timeout: config.agent.idle_timeout,
+            primer_turns: config.agent.primer_turns,
+            health: Probing { cache: config.health.cache, timeout: config.health.timeout },
             upkeep: Upkeep {
                 interval: config.janitor.interval,
                 recovery_window: config.turn.recovery_window,

@@ -74,7 +74,7 @@ const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// A moment, in milliseconds since the Unix epoch; RFC 3339 in UTC, with three decimals, on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
@@ -88,6 +88,15 @@ impl Timestamp {
     pub fn millis_since(self, earlier: Timestamp) -> i64 {
         (self.0 - earlier.0).max(0)
     }
+}
+
+/// What an agent remembers: everything that it was told since some moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    /// What the agent needs to take this memory up again after its end; `None` where it has said nothing of the kind.
+    pub resume_id: Option<String>,
+    /// When it began. The epoch's beginning stands for no memory.
+    pub since: Timestamp,
 }
 
 impl fmt::Display for Timestamp {

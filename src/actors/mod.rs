@@ -3,6 +3,7 @@
 //! ```text
 //! root
 //! ├── recorder            group-commits every write to the store
+//! ├── health              whether an agent can be had, asked before each turn
 //! ├── janitor             late answers, what was left behind, old events
 //! └── sessions            directory and supervisor of the agent sessions
 //!     └── session:<name>  one turn at a time, first come first served
@@ -12,6 +13,7 @@
 
 pub mod address;
 mod closing;
+mod health;
 pub mod janitor;
 pub mod observe;
 mod pane;
@@ -25,4 +27,4 @@ mod turn;
 mod wiring;
 
 pub use address::Address;
-pub use wiring::{Limits, Patience, Upkeep, Wiring};
+pub use wiring::{Limits, Patience, Probing, Restarts, Upkeep, Wiring};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::address::Address;
+use super::health::HealthActor;
 use super::janitor::{JanitorActor, JanitorMsg};
 use super::observe::Registry;
 use super::recorder::{Recorder, RecorderActor, RecorderMsg};
@@ -54,12 +55,14 @@ impl Tree {
         let recorder = Recorder::new(recorder_address.clone());
         let sessions = Address::new(registry.enter("root/sessions", "sessions"));
         let janitor = Address::new(registry.enter("root/janitor", "janitor"));
+        let health = Address::new(registry.enter("root/health", "health"));
         let node: Arc<str> = format!("pid-{}", std::process::id()).into();
         let seats = Seats::new(limits.live_agents);
         let wiring = Wiring {
             store,
             recorder: recorder.clone(),
             janitor: janitor.clone(),
+            health,
             backend,
             streams,
             registry: registry.clone(),
@@ -99,7 +102,9 @@ pub enum RootMsg {
 pub enum Child {
     /// First: the rest writes through it.
     Recorder,
-    /// Second.
+    /// Second: turns that were left need it.
+    Health,
+    /// Third.
     Sessions,
     /// Last: it asks the directory, and finds in the table what happened before it.
     Janitor,
@@ -121,7 +126,7 @@ impl Actor for RootActor {
     async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<Children<Child>, ActorProcessingErr> {
         self.address.bind(myself.clone());
         let mut children = Children::default();
-        for child in [Child::Recorder, Child::Sessions, Child::Janitor] {
+        for child in [Child::Recorder, Child::Health, Child::Sessions, Child::Janitor] {
             self.start(&myself, &mut children, child).await?;
         }
         Ok(children)
@@ -166,6 +171,12 @@ impl RootActor {
                 let actor = RecorderActor { store: self.wiring.store.clone(), address: self.recorder.clone() };
                 let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
                 children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), self.recorder.gauge());
+            }
+            Child::Health => {
+                let address = self.wiring.health.clone();
+                let actor = HealthActor { wiring: self.wiring.clone(), address: address.clone() };
+                let (actor, _) = Actor::spawn_linked(None, actor, (), supervisor).await?;
+                children.started(child, ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
             }
             Child::Sessions => {
                 let actor = SessionsActor { wiring: self.wiring.clone(), address: self.sessions.clone() };

@@ -75,12 +75,13 @@ pub enum Verdict {
 
 /// A child's restarts within the period.
 #[derive(Debug, Default)]
-struct Budget {
+pub struct Budget {
     recent: VecDeque<Instant>,
 }
 
 impl Budget {
-    fn judge(&mut self, spec: &ChildSpec, end: &End, now: Instant) -> Verdict {
+    /// What to do about a child that ended now.
+    pub fn judge(&mut self, spec: &ChildSpec, end: &End, now: Instant) -> Verdict {
         let again = match spec.restart {
             Restart::Permanent => true,
             Restart::Transient => matches!(end, End::Failure(_)),

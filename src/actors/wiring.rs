@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
+use super::health::HealthMsg;
+pub use super::health::Probing;
 use super::janitor::JanitorMsg;
 pub use super::janitor::Upkeep;
 use super::observe::Registry;
+pub use super::pane::Restarts;
 use super::recorder::Recorder;
 use super::seats::Seats;
 pub use super::turn::Patience;
@@ -23,6 +26,14 @@ pub struct Limits {
     pub live_agents: usize,
     /// How long a turn may take, and go without a sign of life.
     pub patience: Patience,
+    /// How agents that end are started again.
+    pub restarts: Restarts,
+    /// For how long an agent may idle until it is ended; zero for ever.
+    pub idle_timeout: Duration,
+    /// Turns of a conversation of which an agent is told that does not remember them.
+    pub primer_turns: u32,
+    /// How long what was found of a session's health holds, and how long the search for it may take.
+    pub health: Probing,
     /// How long an agent that was given up may go on with its turn while others wait.
     pub drain: Duration,
     /// What is kept for how long, and how often that is looked at.
@@ -40,6 +51,8 @@ pub struct Wiring {
     pub recorder: Recorder,
     /// Told of turns that failed.
     pub janitor: Address<JanitorMsg>,
+    /// Asked before each turn.
+    pub health: Address<HealthMsg>,
     /// Where agents live.
     pub backend: Arc<dyn Backend>,
     /// The event logs.

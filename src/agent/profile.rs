@@ -265,6 +265,11 @@ impl Profile {
         self.command.iter().map(|word| word.replace(OWN_PROGRAM, &own).replace(SETTINGS, &settings)).collect()
     }
 
+    /// The words with which it takes up the memory again that it named so; none where it cannot.
+    pub fn resume_words(&self, id: &str) -> Vec<String> {
+        self.resume.iter().map(|word| word.replace(RESUME_ID, id)).collect()
+    }
+
     /// True for the agent that only shows how everything works.
     pub fn is_demo(&self) -> bool {
         self.name == "demo"

@@ -32,6 +32,8 @@ pub enum Input {
     Message,
     /// The page's context.
     Context,
+    /// What was said before, for an agent that does not remember it.
+    Primer,
 }
 
 impl Input {
@@ -39,6 +41,7 @@ impl Input {
         match self {
             Self::Message => "message.md",
             Self::Context => "context.json",
+            Self::Primer => "primer.md",
         }
     }
 }

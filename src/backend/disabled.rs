@@ -1,13 +1,13 @@
 //! The backend of a host without agents: every turn fails with `disabled`; everything else works.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Adopted, Agent, Backend, BackendError, Fate};
-use crate::turn::{ErrorCode, TurnId};
+use super::{Adopted, Backend, BackendError, Fate, LeftAgent, Opened};
+use crate::agent::profile::RestartPolicy;
+use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// Refuses every turn.
 pub struct DisabledBackend {
@@ -29,11 +29,29 @@ impl Backend for DisabledBackend {
         false
     }
 
-    async fn open(&self, _session: &str) -> Result<Arc<dyn Agent>, BackendError> {
+    fn restart(&self) -> RestartPolicy {
+        RestartPolicy::Never
+    }
+
+    async fn probe(&self, _session: &str) -> Result<(), BackendError> {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
-    async fn adopt(&self, _session: &str, _place: &str, _turn: TurnId) -> Result<Adopted, BackendError> {
+    async fn open(&self, _session: &str, _memory: &Memory) -> Result<Opened, BackendError> {
+        Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
+    }
+
+    async fn find(&self, _session: &str, _memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
+        Ok(None)
+    }
+
+    async fn adopt(
+        &self,
+        _session: &str,
+        _memory: &Memory,
+        _place: &str,
+        _turn: TurnId,
+    ) -> Result<Adopted, BackendError> {
         Ok(Adopted::Gone(Fate::Unknown))
     }
 

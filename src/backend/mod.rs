@@ -15,7 +15,8 @@ use tokio::time::Instant;
 pub use disabled::DisabledBackend;
 pub use local::{LocalBackend, LocalConfig};
 
-use crate::turn::{ErrorCode, TurnId};
+use crate::agent::profile::RestartPolicy;
+use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// What an agent does with a turn, as every backend reports it.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,8 +71,42 @@ impl BackendError {
 /// How an agent's process ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exit {
-    /// For people: `exited with status 1`, `ended by signal 9`, `ended`.
+    /// For people: `exited with status 1`, `was ended by signal 9`, `ended`.
     pub reason: String,
+}
+
+impl Default for Exit {
+    fn default() -> Self {
+        Self { reason: "ended".to_owned() }
+    }
+}
+
+/// How an agent came to be there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// It was started, and remembers nothing.
+    Started,
+    /// It was started, and has taken up its memory again.
+    Resumed,
+    /// It was there.
+    TakenOver,
+}
+
+/// An agent that takes turns.
+#[derive(Clone)]
+pub struct Opened {
+    /// The agent.
+    pub agent: Arc<dyn Agent>,
+    /// How it came to be there.
+    pub origin: Origin,
+}
+
+/// An agent that an earlier owner left.
+pub struct LeftAgent {
+    /// The agent.
+    pub agent: Arc<dyn Agent>,
+    /// The turn on which it may still be at work; that turn is over.
+    pub works_on: Option<TurnId>,
 }
 
 /// What became of a reply.
@@ -94,6 +129,8 @@ pub struct Job {
     pub message: String,
     /// The page's context.
     pub context: Option<Value>,
+    /// What was said in the conversation before, as Markdown, for an agent that does not remember it.
+    pub primer: Option<String>,
 }
 
 /// What a person says to an agent that asks something.
@@ -162,12 +199,23 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether [`Agent::reply`] does anything here; else what an agent asks is answered in its terminal only.
     fn can_reply(&self) -> bool;
 
-    /// The agent of a session, idle and ready. One that an earlier owner left is taken over with its memory, if it was
-    /// started as this one would be; else it is ended, and a new one started.
-    async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError>;
+    /// When an agent that has ended is started again.
+    fn restart(&self) -> RestartPolicy;
+
+    /// Whether an agent of this session can be had, as far as that is to be seen without starting one.
+    async fn probe(&self, session: &str) -> Result<(), BackendError>;
+
+    /// The agent of a session, idle and ready. One that an earlier owner left is taken over, if it was started as this one
+    /// would be; else it is ended, and a new one started, which takes up `memory` if it can. `memory` is what the session's
+    /// last agent was known to remember.
+    async fn open(&self, session: &str, memory: &Memory) -> Result<Opened, BackendError>;
+
+    /// The agent of a session that an earlier owner left, if it was started as one would be now; what it works on is left
+    /// to it. None is started. One that was started otherwise and idles is ended.
+    async fn find(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError>;
 
     /// The very agent at `place` (see [`Agent::place`]), for which an earlier owner made the intent to type `turn`.
-    async fn adopt(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;
+    async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;
 
     /// Whether the agent at `place` may still come to an answer to `turn`, of which it has no complete one yet: it lives,
     /// it was given this turn last, and it has not said that it is done with it.
@@ -206,6 +254,12 @@ pub trait Agent: Send + Sync + 'static {
 
     /// `Some` once the agent's process is gone.
     fn exit(&self) -> watch::Receiver<Option<Exit>>;
+
+    /// What the agent remembers, as far as it has reported that.
+    fn memory(&self) -> watch::Receiver<Memory>;
+
+    /// Takes in what the agent has reported. For the time between two turns only: what it reports of a turn is lost by it.
+    fn catch_up(&self);
 
     /// Delivers the turn, at most once however often it is called, and streams what comes of it. The stream ends after
     /// [`AgentEvent::Done`] or [`AgentEvent::Error`].

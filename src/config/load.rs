@@ -107,6 +107,7 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         ("turn.max_message", config.turn.max_message),
         ("turn.max_response", config.turn.max_response),
         ("turn.queue_limit", config.turn.queue_limit as usize),
+        ("agent.restart_limit", config.agent.restart_limit),
         ("stream.max_lag", config.stream.max_lag),
     ];
     for (key, value) in sizes {
@@ -122,6 +123,10 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         ("agent.ready_timeout", config.agent.ready_timeout),
         ("agent.confirm_timeout", config.agent.confirm_timeout),
         ("agent.interrupt_timeout", config.agent.interrupt_timeout),
+        ("agent.restart_backoff", config.agent.restart_backoff),
+        ("agent.restart_backoff_max", config.agent.restart_backoff_max),
+        ("agent.restart_period", config.agent.restart_period),
+        ("health.timeout", config.health.timeout),
         ("turn.recovery_window", config.turn.recovery_window),
         ("janitor.interval", config.janitor.interval),
         ("janitor.orphan_age", config.janitor.orphan_age),

@@ -91,6 +91,9 @@ pub trait Store: Send + Sync + 'static {
     /// Whether exactly this event is in the store.
     async fn has_event(&self, turn: TurnId, id: EventId) -> Result<bool, StoreError>;
 
+    /// Whether an agent was seen to have a turn of this conversation at that moment or later.
+    async fn has_started_since(&self, session: SessionId, moment: Timestamp) -> Result<bool, StoreError>;
+
     /// The newest `limit` turns of the user's conversation, oldest first, of those before `before` where that is given;
     /// empty for someone else's, and for one that is hidden. Fewer of them, but at least one, where their texts have
     /// more than [`HISTORY_BYTES`]: only an empty page is the end.

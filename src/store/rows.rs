@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::turn::{ErrorCode, SessionId, Timestamp, TurnId, TurnState, UserId};
+use crate::turn::{ErrorCode, Memory, SessionId, Timestamp, TurnId, TurnState, UserId};
 
 /// What an account may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -122,8 +122,8 @@ pub struct AgentSession {
     pub host: Option<String>,
     /// Counts the incarnations of its owner; every write and every paste for it is fenced by this number.
     pub epoch: i64,
-    /// What the agent needs to take up its own memory again.
-    pub agent_resume_id: Option<String>,
+    /// What its agent remembers.
+    pub memory: Memory,
     /// For people: what it was last known to do.
     pub state: String,
     /// How often its agent was started again.

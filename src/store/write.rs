@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::{AgentSession, ApiToken, Turn, User, WebSession};
-use crate::turn::{Event, Outcome, SessionId, Timestamp, TurnId, UserId};
+use crate::turn::{Event, Memory, Outcome, SessionId, Timestamp, TurnId, UserId};
 
 /// A turn as it is accepted. Its conversation is made with it where there is none yet.
 #[derive(Clone, PartialEq)]
@@ -110,8 +110,8 @@ pub struct SessionPatch {
     pub last_reason: Option<String>,
     /// Restarts to add.
     pub restarts: i64,
-    /// What the agent needs to take up its memory again.
-    pub agent_resume_id: Option<String>,
+    /// What its agent remembers.
+    pub memory: Option<Memory>,
     /// When it took a turn.
     pub last_used_at: Option<Timestamp>,
 }

@@ -31,10 +31,12 @@ pub struct SpawnSpec {
     pub env: Vec<(String, String)>,
     /// The program and its arguments. No shell sees them.
     pub argv: Vec<String>,
+    /// Further arguments, which are of this one start only.
+    pub more: Vec<String>,
 }
 
 impl SpawnSpec {
-    /// Tells whether a pane was started just so: 16 hexadecimal digits. No secret can be read from it.
+    /// Tells whether a pane was started just so, save for `more`: 16 hexadecimal digits. No secret can be read from it.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
         let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
@@ -59,7 +61,8 @@ impl SpawnSpec {
         if let Some((key, _)) = self.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
             return invalid(format!("{key:?} cannot be the name of an environment variable"));
         }
-        let argv = match self.argv.as_slice() {
+        let argv: Vec<&str> = self.argv.iter().chain(&self.more).map(String::as_str).collect();
+        let argv = match argv.as_slice() {
             [] => return invalid("no program to start".to_owned()),
             [program, ..] if program.is_empty() => return invalid("no program to start".to_owned()),
             // tmux hands a single argument to a shell. `env` runs it as it is, but takes `a=b` for a variable.
@@ -67,7 +70,7 @@ impl SpawnSpec {
                 return invalid(format!("a program without arguments cannot have `=` in its path: {program}"));
             }
             [program] => vec!["env", "--", program],
-            several => several.iter().map(String::as_str).collect(),
+            several => several.to_vec(),
         };
         // -E: nothing is taken over from the client's environment.
         let mut start = Command::new("new-session").args(["-d", "-E", "-P", "-F", Pane::FORMAT, "-s", &self.name]);
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_started_is_refused() {
-        let good = SpawnSpec { name: "a".into(), cwd: "/".into(), env: vec![], argv: vec!["cat".into()] };
+        let good = SpawnSpec { name: "a".into(), cwd: "/".into(), env: vec![], argv: vec!["cat".into()], more: vec![] };
         assert!(good.command(80, 24).unwrap().line().contains(r#""--" "env" "--" "cat" ; set-option"#));
         let wrong = [
             SpawnSpec { name: "a.b".into(), ..good.clone() },

@@ -72,7 +72,7 @@ impl Host {
 
     fn spec(&self, name: &str, argv: &[&str]) -> SpawnSpec {
         let argv = argv.iter().map(|&argument| argument.to_owned()).collect();
-        SpawnSpec { name: name.to_owned(), cwd: self.dir.path().to_owned(), env: vec![], argv }
+        SpawnSpec { name: name.to_owned(), cwd: self.dir.path().to_owned(), env: vec![], argv, more: vec![] }
     }
 
     async fn spawn(&self, name: &str, argv: &[&str]) -> Pane {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{Mutex, oneshot};
 
-use super::{AgentChange, Child, LastExit, SessionActor, SessionMsg, SessionState};
+use super::{AgentChange, AgentState, Child, LastExit, LastStart, SessionActor, SessionMsg, SessionState};
 use crate::actors::closing::{self, Cause};
-use crate::actors::pane::{PaneActor, PaneMsg};
+use crate::actors::pane::{PaneActor, PaneMsg, Why};
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::TurnMsg;
 use crate::actors::wiring::Wiring;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Origin};
 use crate::store::{AgentSession, SessionPatch, StoreError, Write};
 use crate::turn::{ErrorCode, Timestamp, TurnId, TurnState};
 
@@ -28,41 +28,62 @@ impl SessionActor {
         state: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
         let keeper = PaneActor {
-            backend: self.wiring.backend.clone(),
-            seats: self.wiring.seats.clone(),
+            wiring: self.wiring.clone(),
             name: self.row.name.clone(),
             address: state.pane.clone(),
             session: self.address.clone(),
         };
-        let (actor, _) = Actor::spawn_linked(None, keeper, (), myself.get_cell()).await?;
+        let (actor, _) = Actor::spawn_linked(None, keeper, state.memory.clone(), myself.get_cell()).await?;
         state.kept = true;
         state.children.started(Child::Pane, ChildSpec::PERMANENT, &actor.get_cell(), state.pane.gauge());
+        // The agent of a turn that was left running is looked for by that turn.
+        if state.left.is_none() {
+            let _ = state.pane.send(PaneMsg::TakeOver);
+        }
         Ok(())
     }
 
     pub(super) fn agent_changed(&self, state: &mut SessionState, change: AgentChange) {
-        let alive = matches!(change, AgentChange::Ready);
-        state.agent_alive = alive;
-        state.agent_starts += u64::from(alive);
-        let restarted = alive && state.agent_starts > 1;
+        let mut patch = SessionPatch::default();
         let reason = match change {
-            AgentChange::Ready => match state.last_exit.as_ref().filter(|_| restarted) {
-                Some(exit) => format!("agent ready again; before, {}", exit.reason),
-                None => "agent ready".to_owned(),
-            },
-            AgentChange::NotReady(reason) => reason,
+            AgentChange::Remembers(memory) => {
+                state.memory = memory.clone();
+                patch.memory = Some(memory);
+                None
+            }
+            AgentChange::Ready { origin, after } => {
+                let is_restart = state.agent_seen && origin != Origin::TakenOver;
+                state.agent = AgentState::Ready;
+                state.agent_seen = true;
+                state.agent_restarts += u64::from(is_restart);
+                patch.restarts = i64::from(is_restart);
+                let reason = came(origin, after.as_deref());
+                if origin != Origin::TakenOver {
+                    let is_resumed = origin == Origin::Resumed;
+                    state.last_start = Some(LastStart { at: Timestamp::now(), resumed: is_resumed, after });
+                }
+                self.idles(state);
+                Some(reason)
+            }
+            AgentChange::NotReady(reason) => {
+                state.agent = AgentState::Ended;
+                Some(reason)
+            }
             AgentChange::Ended(reason) => {
+                state.agent = AgentState::Ended;
                 state.last_exit = Some(LastExit { at: Timestamp::now(), reason: reason.clone() });
-                reason
+                Some(reason)
+            }
+            AgentChange::CrashLoop(last) => {
+                state.agent = AgentState::CrashLoop;
+                Some(format!("the agent {last}; it has ended too often in a short time, and a reset starts it again"))
             }
         };
-        let patch = SessionPatch {
-            state: Some(if alive { "ready" } else { "ended" }.to_owned()),
-            last_reason: Some(reason.clone()),
-            restarts: i64::from(restarted),
-            ..SessionPatch::default()
-        };
-        state.last_reason = Some(reason);
+        if reason.is_some() {
+            patch.state = Some(state.agent.as_str().to_owned());
+            patch.last_reason.clone_from(&reason);
+            state.last_reason = reason;
+        }
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
     }
 
@@ -72,13 +93,7 @@ impl SessionActor {
         if !Self::can_give(state) {
             return;
         }
-        state.ending = true;
-        state.giving = true;
-        self.note(state);
-        let pane = state.pane.clone();
-        // Where it cannot be ended, that is logged there.
-        let close = async move { pane.ask(|reply| PaneMsg::Close("because others waited for its place", reply)).await };
-        self.address.pipe(close, |closed| SessionMsg::SeatGiven(matches!(closed, Ok(Ok(())))));
+        self.end_agent(state, Why::Seat);
     }
 
     pub(super) fn seat_given(&self, state: &mut SessionState, ended: bool) {
@@ -133,7 +148,7 @@ impl SessionActor {
         let ending = end_waiting(self.wiring.clone(), self.row.clone(), state.settling.clone(), running);
         let reset = async move {
             let error = |code, message: &str| Err(BackendError::new(code, message));
-            match tokio::join!(pane.ask(|reply| PaneMsg::Close("by a reset", reply)), ending) {
+            match tokio::join!(pane.ask(|reply| PaneMsg::Close(Why::Reset, reply)), ending) {
                 (Err(_), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
                 (Ok(closed), Ok(())) => closed,
                 (Ok(_), Err(_)) => error(ErrorCode::StoreUnavailable, "turns that wait could not be ended"),
@@ -182,4 +197,15 @@ async fn end_waiting(
         }
     }
     Ok(())
+}
+
+/// How an agent came to be there, for people; `after` is how the one before it ended.
+fn came(origin: Origin, after: Option<&str>) -> String {
+    let memory = if origin == Origin::Resumed { "memory resumed" } else { "it remembers nothing" };
+    match (origin, after) {
+        (Origin::TakenOver, _) => "agent taken over, with its memory".to_owned(),
+        (_, Some(after)) => format!("agent restarted after it {after}, {memory}"),
+        (Origin::Resumed, None) => "agent started, memory resumed".to_owned(),
+        (Origin::Started, None) => "agent started".to_owned(),
+    }
 }

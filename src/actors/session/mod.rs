@@ -6,6 +6,7 @@
 mod agent;
 mod cancel;
 mod drain;
+mod idle;
 mod intake;
 mod queue;
 mod report;
@@ -15,22 +16,23 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
 
 pub use cancel::Cancelled;
 use cancel::{Cancelling, Ended};
 pub use intake::{Question, SubmitError, Submitted};
 use queue::Queue;
-pub use report::{LastExit, Report};
+pub use report::{AgentState, LastExit, LastStart, Report};
 
 use super::address::Address;
 use super::pane::PaneMsg;
 use super::supervise::{Children, End, Verdict};
 use super::turn::{Answered, Leaves, PersonsReply, TurnMsg};
 use super::wiring::Wiring;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Origin};
 use crate::faults;
 use crate::store::{AgentSession, StoreError, Turn, Written};
-use crate::turn::TurnId;
+use crate::turn::{Memory, TurnId};
 
 /// A message to a session.
 pub enum SessionMsg {
@@ -59,6 +61,10 @@ pub enum SessionMsg {
     DrainLate(TurnId),
     /// The agent started, or ended.
     AgentChanged(AgentChange),
+    /// The agent, which was taken over, may still be at work on this turn, which is over.
+    StillWorks(TurnId),
+    /// The agent has idled for as long as it may, if it was not needed since.
+    IdleLate,
     /// End this turn, if it is not over, in the name of whoever is named.
     Cancel(TurnId, String, oneshot::Sender<Cancelled>),
     /// What became of ending a turn that waited.
@@ -84,11 +90,20 @@ pub enum SessionMsg {
 /// What became of the agent. Texts are for people.
 pub enum AgentChange {
     /// It takes turns.
-    Ready,
+    Ready {
+        /// How it came to be there.
+        origin: Origin,
+        /// How the one before it ended, where that was by itself: `exited with status 1`.
+        after: Option<String>,
+    },
     /// It could not be started.
     NotReady(String),
     /// It was there, and has ended.
     Ended(String),
+    /// It ended so once too often, and is not started again.
+    CrashLoop(String),
+    /// It remembers something else than what was known.
+    Remembers(Memory),
 }
 
 /// A turn that an earlier owner left running.
@@ -145,10 +160,19 @@ pub struct SessionState {
     settling: Arc<Mutex<()>>,
     /// The turns after this one are still to be told that they moved up.
     moved: Option<TurnId>,
-    agent_alive: bool,
-    agent_starts: u64,
+    /// The session's own row says what it remembers; this is newer.
+    memory: Memory,
+    agent: AgentState,
+    /// There was one since this session was started.
+    agent_seen: bool,
+    agent_restarts: u64,
     last_reason: Option<String>,
+    last_start: Option<LastStart>,
     last_exit: Option<LastExit>,
+    /// Since when the agent idles.
+    idle_since: Instant,
+    /// It is going to be looked at whether it idled for too long.
+    idle_watched: bool,
 }
 
 /// An agent that is still at work on a turn that is over.
@@ -205,10 +229,15 @@ impl Actor for SessionActor {
             cancelling: HashMap::new(),
             settling: Arc::default(),
             moved: None,
-            agent_alive: false,
-            agent_starts: 0,
+            memory: self.row.memory.clone(),
+            agent: AgentState::None,
+            agent_seen: false,
+            agent_restarts: 0,
             last_reason: None,
+            last_start: None,
             last_exit: None,
+            idle_since: Instant::now(),
+            idle_watched: false,
         };
         self.start_pane(&myself, &mut state).await?;
         Ok(state)
@@ -244,6 +273,8 @@ impl Actor for SessionActor {
             SessionMsg::Quiet(turn_id) => self.quiet(state, turn_id),
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
+            SessionMsg::StillWorks(turn_id) => self.still_works(state, turn_id),
+            SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),

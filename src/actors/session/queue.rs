@@ -166,6 +166,7 @@ impl SessionActor {
             wiring: self.wiring.clone(),
             address: address.clone(),
             session: self.address.clone(),
+            session_name: self.row.name.clone(),
             pane: state.pane.clone(),
             epoch: self.row.epoch,
             log: self.wiring.streams.open(turn_id),
@@ -200,6 +201,7 @@ impl SessionActor {
         state.current = None;
         // It may have ended while it waited for its agent.
         let _ = state.pane.send(PaneMsg::Unwanted);
+        self.idles(state);
         let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
         if leaves != Leaves::Idle {

@@ -14,6 +14,43 @@ pub struct LastExit {
     pub reason: String,
 }
 
+/// The start of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LastStart {
+    /// When it was ready.
+    pub at: Timestamp,
+    /// It has taken up its memory again.
+    pub resumed: bool,
+    /// How the one before it ended, where that was by itself: `exited with status 1`.
+    pub after: Option<String>,
+}
+
+/// What is known of a session's agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// There was none since the session was started.
+    None,
+    /// It takes turns.
+    Ready,
+    /// It is not there; the next turn, or its keeper, starts it.
+    Ended,
+    /// It has ended too often; a reset starts it again.
+    CrashLoop,
+}
+
+impl AgentState {
+    /// The word in the row and in the report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Ready => "ready",
+            Self::Ended => "ended",
+            Self::CrashLoop => "crash_loop",
+        }
+    }
+}
+
 /// What a session does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -25,6 +62,8 @@ pub struct Report {
     pub epoch: i64,
     /// Whether the agent's process is there.
     pub agent_alive: bool,
+    /// What is known of the agent.
+    pub agent: AgentState,
     /// The turn that runs.
     pub running: Option<TurnId>,
     /// Turns that wait, next in line first.
@@ -33,6 +72,8 @@ pub struct Report {
     pub restarts: u64,
     /// Why the agent changed last.
     pub last_reason: Option<String>,
+    /// The agent's last start since the session was started, if it was.
+    pub last_start: Option<LastStart>,
     /// The agent's last end since the session was started, if it ended.
     pub last_exit: Option<LastExit>,
 }
@@ -43,11 +84,13 @@ impl SessionActor {
             name: self.row.name.clone(),
             state: doing(state),
             epoch: self.row.epoch,
-            agent_alive: state.agent_alive,
+            agent_alive: state.agent == AgentState::Ready,
+            agent: state.agent,
             running: state.current.as_ref().map(|current| current.turn.turn_id),
             queued: state.queued.clone(),
-            restarts: state.agent_starts.saturating_sub(1),
+            restarts: state.agent_restarts,
             last_reason: state.last_reason.clone(),
+            last_start: state.last_start.clone(),
             last_exit: state.last_exit.clone(),
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Cancelled, Key, Report};
 use crate::actors::closing::{self, Cause};
-use crate::actors::session::Left;
+use crate::actors::session::{AgentState, Left};
 use crate::actors::wiring::Wiring;
 use crate::store::{AgentSession, StoreError, Turn, Write, Written};
 use crate::turn::{ErrorCode, EventId, Timestamp, TurnId, TurnState};
@@ -142,9 +142,11 @@ pub(super) async fn report(
         state,
         epoch: row.epoch,
         agent_alive: false,
+        agent: AgentState::None,
         running: None,
         restarts: u64::try_from(row.restarts).unwrap_or_default(),
         last_reason: row.last_reason,
+        last_start: None,
         last_exit: None,
     }))
 }

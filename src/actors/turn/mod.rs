@@ -1,6 +1,7 @@
 //! `turn:<id>`: runs one turn against the backend, and lives as long as it.
 
 pub mod machine;
+mod primer;
 mod reply;
 mod steps;
 mod vigil;
@@ -20,6 +21,7 @@ pub use self::vigil::Patience;
 use self::vigil::Vigil;
 use super::address::Address;
 use super::closing::{self, Cause};
+use super::health::HealthMsg;
 use super::pane::PaneMsg;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
@@ -64,6 +66,8 @@ pub struct TurnActor {
     pub address: Address<TurnMsg>,
     /// Its supervisor, told when it is over.
     pub session: Address<SessionMsg>,
+    /// The agent session's name.
+    pub session_name: String,
     /// Who keeps the agent.
     pub pane: Address<PaneMsg>,
     /// The agent session's epoch, which becomes the turn's.
@@ -236,6 +240,9 @@ impl TurnActor {
                 let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log, by);
                 let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
                 run.has_failed = matches!(finish.outcome, Outcome::Failed { .. });
+                if run.has_failed {
+                    let _ = self.wiring.health.send(HealthMsg::Forget(self.session_name.clone()));
+                }
                 // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
                 let work = async move {
                     faults::halt("answer.before_commit").await;

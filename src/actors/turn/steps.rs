@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::machine::Input;
 use super::vigil::{Due, Vigil};
-use super::{TurnActor, TurnMsg, TurnRun};
+use super::{TurnActor, TurnMsg, TurnRun, primer};
 use crate::actors::closing::{self, READ_AGAIN};
+use crate::actors::health::HealthMsg;
 use crate::actors::pane::PaneMsg;
 use crate::actors::session::SessionMsg;
 use crate::actors::wiring::Wiring;
@@ -20,8 +21,14 @@ use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
 impl TurnActor {
     /// Has an agent made ready.
     pub(super) fn open(&self) {
-        let pane = self.pane.clone();
-        let open = async move { pane.ask(PaneMsg::Open).await.unwrap_or_else(|_| Err(keeper_gone())) };
+        let (pane, health, session) = (self.pane.clone(), self.wiring.health.clone(), self.session_name.clone());
+        let open = async move {
+            // Where nobody can tell, the start will.
+            if let Ok(Err(error)) = health.ask(|reply| HealthMsg::Check(session, reply)).await {
+                return Err(error);
+            }
+            pane.ask(PaneMsg::Open).await.unwrap_or_else(|_| Err(keeper_gone()))
+        };
         self.address.gauge().note("waiting for the agent to be ready");
         self.address.pipe(open, TurnMsg::Opened);
     }
@@ -71,14 +78,17 @@ impl TurnActor {
         run.vigil = Some(Vigil::begin(self.wiring.limits.patience, Instant::now()));
         self.arm(run);
         let Some(agent) = run.agent.clone() else { return };
-        let job = Job {
-            turn_id: run.turn.turn_id,
-            epoch: self.epoch,
-            message: run.turn.user_message.clone(),
-            context: run.turn.context.clone(),
-        };
-        let address = self.address.clone();
+        let (turn, epoch, wiring) = (run.turn.clone(), self.epoch, self.wiring.clone());
+        let (is_resumed, address) = (run.machine.is_resumed(), self.address.clone());
         run.pump = Some(tokio::spawn(async move {
+            if !is_resumed {
+                // Its memory may have begun anew since the last turn.
+                agent.catch_up();
+            }
+            let memory = agent.memory().borrow().clone();
+            let primer = primer::of(&wiring, &turn, &memory).await;
+            let Turn { turn_id, user_message: message, context, .. } = turn;
+            let job = Job { turn_id, epoch, message, context, primer };
             let mut reports = agent.run(job);
             while let Some(event) = reports.next().await {
                 if address.send(TurnMsg::Agent(Some(event))).is_err() {

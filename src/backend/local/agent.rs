@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::incarnation::{Incarnation, gone, unavailable};
 use super::{delivery, reply};
 use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// Reports that may wait for the turn before the backend waits itself.
 const REPORTS_IN_FLIGHT: usize = 64;
@@ -26,6 +26,16 @@ impl Agent for Incarnation {
 
     fn exit(&self) -> watch::Receiver<Option<Exit>> {
         self.exit_watch()
+    }
+
+    fn memory(&self) -> watch::Receiver<Memory> {
+        self.memory.subscribe()
+    }
+
+    fn catch_up(&self) {
+        if let Err(error) = self.signals() {
+            tracing::warn!(place = self.place, %error, "the agent's reports cannot be read");
+        }
     }
 
     fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent> {

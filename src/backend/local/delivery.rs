@@ -59,14 +59,20 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
     }
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
-    let flags =
-        Flags { context: job.context.is_some(), primer: false, message: message.len() > agent.config.inline_limit };
+    let flags = Flags {
+        context: job.context.is_some(),
+        primer: job.primer.is_some(),
+        message: message.len() > agent.config.inline_limit,
+    };
     let write = |input, bytes: &[u8]| {
         let failed = |error| BackendError::new(ErrorCode::BootstrapFailed, format!("the spool: {error}"));
         agent.spool.write_input(job.turn_id, input, bytes).map_err(failed)
     };
     if let Some(context) = &job.context {
         write(Input::Context, context.to_string().as_bytes())?;
+    }
+    if let Some(primer) = &job.primer {
+        write(Input::Primer, envelope::sanitise(primer).as_bytes())?;
     }
     if flags.message {
         write(Input::Message, message.as_bytes())?;

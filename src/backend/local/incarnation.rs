@@ -11,12 +11,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use crate::agent::signal::SignalLine;
+use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::{Changes, SpoolWatch};
 use crate::backend::{BackendError, Exit};
 use crate::tmux::{Pane, Server, TmuxError};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, Memory, Timestamp, TurnId};
 
 /// Questions to tmux until it has reaped a process that the kernel says is gone: about 0.15 ms each.
 const REAP_TRIES: usize = 200;
@@ -40,6 +40,7 @@ pub struct Incarnation {
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
     reports: Mutex<Reports>,
+    pub(super) memory: watch::Sender<Memory>,
     /// Held by whoever types.
     pub(super) keyboard: AsyncMutex<Keyboard>,
 }
@@ -76,12 +77,14 @@ impl Incarnation {
         terminal: Pane,
         spool: Spool,
         (watch, changes): (SpoolWatch, Changes),
+        memory: Memory,
     ) -> Self {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
-        Self { config, server, terminal, spool, watch, changes, place, exit, reports, keyboard }
+        let memory = watch::Sender::new(memory);
+        Self { config, server, terminal, spool, watch, changes, place, exit, reports, memory, keyboard }
     }
 
     /// `Some` once the process is gone.
@@ -106,6 +109,11 @@ impl Incarnation {
         reports.offset = next;
         let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
         known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
+        self.memory.send_if_modified(|memory| {
+            let before = memory.clone();
+            known.iter().for_each(|line| remember(memory, line));
+            *memory != before
+        });
         Ok(known)
     }
 
@@ -147,6 +155,18 @@ impl Incarnation {
             let _ = rustix::process::pidfd_send_signal(handle, signal);
         }
     }
+}
+
+/// An agent says what it remembers when it starts, and when its memory begins anew, as by `/clear`. What was known of that
+/// before is not news: reports are read again by whoever takes an agent over.
+fn remember(memory: &mut Memory, line: &SignalLine) {
+    let Signal::Ready { resume_id } = &line.signal else { return };
+    if Timestamp(line.at) <= memory.since || (resume_id.is_some() && *resume_id == memory.resume_id) {
+        return;
+    }
+    // The first word of a memory that began with the process.
+    let since = if memory.resume_id.is_none() && resume_id.is_some() { memory.since } else { Timestamp(line.at) };
+    *memory = Memory { resume_id: resume_id.clone(), since };
 }
 
 /// Field 22 of `/proc/<pid>/stat`: when the process began. Together with the number it names one process for good.

@@ -9,9 +9,9 @@ use super::reader::Reader;
 use super::{LocalBackend, again, failed, wait_until_ready};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
-use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate};
+use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate, LeftAgent};
 use crate::tmux::{Pane, PaneInfo, Server, TmuxError};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, Memory, TurnId};
 
 impl LocalBackend {
     /// The agents' panes, dead ones too; none where there is no tmux server.
@@ -26,34 +26,59 @@ impl LocalBackend {
     }
 
     /// The agent that is in this pane, with its memory.
-    fn take_over(&self, server: Server, info: &PaneInfo, spool: Spool) -> Result<Arc<Incarnation>, BackendError> {
+    fn take_over(
+        &self,
+        server: Server,
+        info: &PaneInfo,
+        spool: Spool,
+        memory: Memory,
+    ) -> Result<Arc<Incarnation>, BackendError> {
         let changes = self.watch.join(spool.path()).map_err(failed)?;
         let pane =
             Pane { session: info.session.clone(), window: info.window.clone(), pane: info.pane.clone(), pid: info.pid };
-        Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, (self.watch.clone(), changes))))
+        let watched = (self.watch.clone(), changes);
+        Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, watched, memory)))
     }
 
-    /// The agent of this session that is there, idle and ready, if it was started as `launch` says. Whatever else there is
-    /// under this name is left for the caller to end.
-    pub(super) async fn find_idle(
+    /// The agent of this session that is there and ready, if it was started as `launch` says, and the turn on which it may
+    /// be at work. Whatever else there is under this name is left for the caller to end.
+    async fn find_fitting(
         &self,
         server: &Server,
         session: &str,
         launch: &str,
-    ) -> Result<Option<Arc<Incarnation>>, BackendError> {
+        memory: &Memory,
+    ) -> Result<Option<(Arc<Incarnation>, Option<TurnId>)>, BackendError> {
         let panes = again(|| server.panes()).await.map_err(|error| unavailable(&error))?;
         let fits =
             |pane: &&PaneInfo| pane.session_name == session && !pane.dead && pane.launch.as_deref() == Some(launch);
         let mut fitting = panes.iter().filter(fits);
         let (Some(info), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
         let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
-        let agent = self.take_over(server.clone(), info, spool)?;
+        let agent = self.take_over(server.clone(), info, spool, memory.clone())?;
         if !info.ready && wait_until_ready(&agent, agent.changes.clone(), self.config.ready_timeout).await.is_err() {
             return Ok(None);
         }
         let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
-        if let Some(turn) = last
-            && self.is_at_work(session, turn)?
+        let works_on = match last {
+            Some(turn) if self.is_at_work(session, turn)? => Some(turn),
+            _ => None,
+        };
+        Ok(Some((agent, works_on)))
+    }
+
+    /// The agent of this session that is there, ready, and idle from then on, if it was started as `launch` says.
+    pub(super) async fn find_idle(
+        &self,
+        server: &Server,
+        session: &str,
+        launch: &str,
+        memory: &Memory,
+    ) -> Result<Option<Arc<Incarnation>>, BackendError> {
+        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory).await? else {
+            return Ok(None);
+        };
+        if let Some(turn) = works_on
             && let Err(error) = agent.interrupt(turn).await
         {
             tracing::warn!(session, %turn, %error, "the agent that was left does not stop its work");
@@ -63,7 +88,34 @@ impl LocalBackend {
         Ok(Some(agent))
     }
 
-    pub(super) async fn adopt_at(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
+    /// As `Backend::find`.
+    pub(super) async fn find_left(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
+        let is_left = |pane: &PaneInfo| pane.session_name == session && !pane.dead;
+        let Some(info) = self.panes().await?.into_iter().find(is_left) else { return Ok(None) };
+        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
+        let server = self.server().await?;
+        let launch = self.spec(session, &spool)?.fingerprint();
+        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory).await? {
+            tracing::info!(session, place = agent.place(), "taking over the agent that was left");
+            return Ok(Some(LeftAgent { agent, works_on }));
+        }
+        let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
+        // It may still come to an answer that is wanted; whoever needs an agent ends it.
+        let is_at_work = last.is_some_and(|turn| !matches!(self.is_at_work(session, turn), Ok(false)));
+        if !is_at_work {
+            tracing::info!(session, "the agent that was left was started otherwise, or is not ready; ending it");
+            self.clear(&server, |name| name == session).await?;
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn adopt_at(
+        &self,
+        session: &str,
+        memory: &Memory,
+        place: &str,
+        turn: TurnId,
+    ) -> Result<Adopted, BackendError> {
         let panes = self.panes().await?;
         let pane = panes.iter().find(|pane| pane.session_name == session && is_left_of(pane, place));
         let spool = Spool::existing(&self.config.spool, session);
@@ -71,7 +123,7 @@ impl LocalBackend {
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
             && is_there(info, place)
         {
-            return Ok(Adopted::Here(self.take_over(server, info, spool.clone())?));
+            return Ok(Adopted::Here(self.take_over(server, info, spool.clone(), memory.clone())?));
         }
         // One that cannot be used is found again by whoever looks for late answers.
         if let Ok(Some(answer)) = self.answer_to(session, turn) {

@@ -19,14 +19,14 @@ use tokio::time::Instant;
 pub use config::LocalConfig;
 
 use self::incarnation::{Incarnation, gone, unavailable};
-use super::{Adopted, Agent, Backend, BackendError};
-use crate::agent::profile::{PASSED_ON, Profile};
+use super::{Adopted, Agent, Backend, BackendError, LeftAgent, Opened, Origin};
+use crate::agent::profile::{PASSED_ON, Profile, RestartPolicy};
 use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
 use crate::agent::watch::{Changes, SpoolWatch};
 use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, Memory, Timestamp, TurnId};
 
 /// Tries of a command whose fate is unknown because tmux's client ended.
 const TRIES: usize = 3;
@@ -92,6 +92,54 @@ impl LocalBackend {
     }
 }
 
+impl LocalBackend {
+    /// How the agent of this session is started.
+    fn spec(&self, session: &str, spool: &Spool) -> Result<SpawnSpec, BackendError> {
+        let mut env = self.config.environment.clone();
+        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
+        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
+        let (profile, own) = (&self.config.profile, &self.config.own_program);
+        let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
+        let argv = profile.argv(own, settings.as_deref());
+        Ok(SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv, more: Vec::new() })
+    }
+
+    /// Starts an agent in the place of whatever is there under this name.
+    async fn start_agent(
+        &self,
+        server: &Server,
+        spec: SpawnSpec,
+        spool: &Spool,
+        memory: Memory,
+    ) -> Result<Arc<Incarnation>, BackendError> {
+        let session = spec.name.clone();
+        self.clear(server, |name| name == session).await?;
+        spool.set_signals_aside();
+        let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
+        let pane = match server.spawn(spec.clone()).await {
+            // It may have been started; what is there under this name is ended before it is started again.
+            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {
+                self.clear(server, |name| name == session).await?;
+                server.spawn(spec).await.map_err(failed)?
+            }
+            spawned => spawned.map_err(failed)?,
+        };
+        let (config, watched) = (self.config.clone(), (self.watch.clone(), changes));
+        Ok(Arc::new(Incarnation::new(config, server.clone(), pane, spool.clone(), watched, memory)))
+    }
+
+    /// Waits until it is ready. One that does not become so is ended.
+    async fn until_ready(&self, agent: &Incarnation) -> Result<(), BackendError> {
+        let ready = wait_until_ready(agent, agent.changes.clone(), self.config.ready_timeout).await;
+        if ready.is_err()
+            && let Err(error) = agent.close().await
+        {
+            tracing::warn!(place = agent.place, %error, "an agent that did not start cannot be ended");
+        }
+        ready
+    }
+}
+
 /// Runs a command that does no harm when it runs twice, again where tmux's client ended in between.
 async fn again<T, R: Future<Output = Result<T, TmuxError>>>(command: impl Fn() -> R) -> Result<T, TmuxError> {
     for _ in 1..TRIES {
@@ -127,44 +175,47 @@ impl Backend for LocalBackend {
         self.config.profile.reply.is_some()
     }
 
-    async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
+    fn restart(&self) -> RestartPolicy {
+        self.config.profile.restart
+    }
+
+    async fn probe(&self, _session: &str) -> Result<(), BackendError> {
+        self.server().await.map(drop)
+    }
+
+    async fn open(&self, session: &str, memory: &Memory) -> Result<Opened, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
         let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
-        let mut env = self.config.environment.clone();
-        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
-        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
-        let (profile, own) = (&self.config.profile, &self.config.own_program);
-        let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
-        let argv = profile.argv(own, settings.as_deref());
-        let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
-        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint()).await? {
-            return Ok(agent);
+        let spec = self.spec(session, &spool)?;
+        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory).await? {
+            return Ok(Opened { agent, origin: Origin::TakenOver });
         }
-        self.clear(&server, |name| name == session).await?;
-        spool.set_signals_aside();
-        let changes = self.watch.subscribe(spool.path()).map_err(failed)?;
-        let pane = match server.spawn(spec.clone()).await {
-            // It may have been started; what is there under this name is ended before it is started again.
-            Err(TmuxError::Interrupted { .. } | TmuxError::Timeout { .. }) => {
-                self.clear(&server, |name| name == session).await?;
-                server.spawn(spec).await.map_err(failed)?
+        let resumed = memory.resume_id.as_deref().map(|id| self.config.profile.resume_words(id)).unwrap_or_default();
+        if !resumed.is_empty() {
+            let again = SpawnSpec { more: resumed, ..spec.clone() };
+            let agent = self.start_agent(&server, again, &spool, memory.clone()).await?;
+            match self.until_ready(&agent).await {
+                Ok(()) => return Ok(Opened { agent, origin: Origin::Resumed }),
+                // What it was to take up again may be gone.
+                Err(error) if !agent.is_alive() => {
+                    tracing::warn!(session, %error, "the agent does not take up its memory; starting it without");
+                }
+                Err(error) => return Err(error),
             }
-            spawned => spawned.map_err(failed)?,
-        };
-        let watched = (self.watch.clone(), changes.clone());
-        let agent = Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, watched));
-        if let Err(error) = wait_until_ready(&agent, changes, self.config.ready_timeout).await {
-            if let Err(error) = agent.close().await {
-                tracing::warn!(session, %error, "an agent that did not start cannot be ended");
-            }
-            return Err(error);
         }
-        Ok(agent)
+        let fresh = Memory { resume_id: None, since: Timestamp::now() };
+        let agent = self.start_agent(&server, spec, &spool, fresh).await?;
+        self.until_ready(&agent).await?;
+        Ok(Opened { agent, origin: Origin::Started })
     }
 
-    async fn adopt(&self, session: &str, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
-        self.adopt_at(session, place, turn).await
+    async fn find(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
+        self.find_left(session, memory).await
+    }
+
+    async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {
+        self.adopt_at(session, memory, place, turn).await
     }
 
     async fn works_on(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError> {

@@ -7,7 +7,7 @@ use super::rows::Fields;
 use super::session::{Argument, Session, arguments, many, one as first};
 use super::{accounts, rows, turns};
 use crate::store::{AuditEntry, Conversation, ConversationSummary, HISTORY_BYTES, Listing, StoreError, Turn, Written};
-use crate::turn::{SessionId, TurnId, UserId};
+use crate::turn::{SessionId, Timestamp, TurnId, UserId};
 
 /// Sorts after every turn id.
 const AFTER_ALL: TurnId = TurnId(Uuid::max());
@@ -19,6 +19,10 @@ const OPEN_TURNS: &str = concat!(
     turn_columns!(),
     " FROM paliadin_turns WHERE session_id = $1 AND state IN ('queued', 'running') ORDER BY turn_id"
 );
+
+/// The newest first: where there is one, it is mostly the last.
+const STARTED_SINCE: &str =
+    "SELECT 1 FROM paliadin_turns WHERE session_id = $1 AND started_at >= $2 ORDER BY turn_id DESC LIMIT 1";
 
 /// The newest turns of a user's conversation.
 macro_rules! history {
@@ -108,7 +112,8 @@ const HIDE: &str = "UPDATE conversations SET hidden_at = $3, updated_at = $3 \
 
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 7] = [CONVERSATION, OPEN_TURNS, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE];
+pub(super) const INDEXED: [&str; 8] =
+    [CONVERSATION, OPEN_TURNS, STARTED_SINCE, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE];
 
 /// Statements here that may sort what an index found.
 #[cfg(test)]
@@ -123,6 +128,14 @@ pub(super) async fn one<S: Session>(
 
 pub(super) async fn open_turns<S: Session>(session: &mut S, session_id: SessionId) -> Result<Vec<Turn>, StoreError> {
     many(session, OPEN_TURNS, arguments![session_id], rows::turn).await
+}
+
+pub(super) async fn has_started_since<S: Session>(
+    session: &mut S,
+    session_id: SessionId,
+    moment: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(!session.rows(STARTED_SINCE, arguments![session_id, moment]).await?.is_empty())
 }
 
 pub(super) async fn history<S: Session>(

@@ -84,6 +84,10 @@ impl<D: Driver> Store for D {
         read::has_event(&mut self.readers(), turn, id).await
     }
 
+    async fn has_started_since(&self, session: SessionId, moment: Timestamp) -> Result<bool, StoreError> {
+        conversations::has_started_since(&mut self.readers(), session, moment).await
+    }
+
     async fn history(
         &self,
         user: UserId,

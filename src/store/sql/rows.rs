@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::session::Columns;
 use crate::store::{AgentSession, ApiToken, Conversation, ConversationSummary, StoreError, Turn, User, WebSession};
-use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
+use crate::turn::{Event, EventId, Memory, SessionId, Timestamp, TurnId, UserId};
 
 /// Reads columns by name.
 pub(super) struct Fields<'r, R>(pub(super) &'r R);
@@ -112,7 +112,10 @@ pub(super) fn agent_session<R: Columns>(row: &R) -> Result<AgentSession, StoreEr
         backend: row.text("backend")?,
         host: row.text_if_any("host")?,
         epoch: row.number("epoch")?,
-        agent_resume_id: row.text_if_any("agent_resume_id")?,
+        memory: Memory {
+            resume_id: row.text_if_any("agent_resume_id")?,
+            since: row.time_if_any("memory_since")?.unwrap_or_default(),
+        },
         state: row.text("state")?,
         restarts: row.number("restarts")?,
         last_reason: row.text_if_any("last_reason")?,

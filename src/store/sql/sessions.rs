@@ -26,8 +26,9 @@ const TAKE: &str = concat!(
 );
 
 const PATCH: &str = "UPDATE agent_sessions SET state = coalesce($2, state), last_reason = coalesce($3, last_reason), \
-     restarts = restarts + $4, agent_resume_id = coalesce($5, agent_resume_id), \
-     last_used_at = coalesce($6, last_used_at), updated_at = $7 WHERE name = $1";
+     restarts = restarts + $4, agent_resume_id = CASE WHEN $6 IS NULL THEN agent_resume_id ELSE $5 END, \
+     memory_since = coalesce($6, memory_since), last_used_at = coalesce($7, last_used_at), updated_at = $8 \
+     WHERE name = $1";
 
 /// `Write::OpenAgentSession`. `Constraint` where the prefix makes no usable name or all names are taken.
 pub(super) async fn open<S: Session>(
@@ -99,7 +100,8 @@ pub(super) async fn patch<S: Session>(
         &patch.state,
         &patch.last_reason,
         patch.restarts,
-        &patch.agent_resume_id,
+        patch.memory.as_ref().and_then(|memory| memory.resume_id.as_deref()),
+        patch.memory.as_ref().map(|memory| memory.since),
         patch.last_used_at,
         Timestamp::now(),
     ];

@@ -17,6 +17,7 @@ const MIGRATIONS: &[Step] = &[
     (1, "init", include_str!("../../../migrations/sqlite/0001_init.sql")),
     (2, "conversations", include_str!("../../../migrations/sqlite/0002_conversations.sql")),
     (3, "late", include_str!("../../../migrations/sqlite/0003_late.sql")),
+    (4, "memory", include_str!("../../../migrations/sqlite/0004_memory.sql")),
 ];
 
 /// Rows that a query may run ahead of its reader. A replay is some thousand rows, and each hand-over wakes a thread.

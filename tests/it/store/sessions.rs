@@ -1,7 +1,7 @@
 //! Agent sessions: names, owners, fields.
 
 use paliadin::store::{AgentSession, SessionPatch, Store, StoreError, Write, Written};
-use paliadin::turn::UserId;
+use paliadin::turn::{Memory, UserId};
 
 use super::{account, at, new_user, write};
 
@@ -99,7 +99,7 @@ pub async fn a_patch_changes_what_it_names(store: &dyn Store) {
         state: Some("ready".to_owned()),
         last_reason: Some("started".to_owned()),
         restarts: 1,
-        agent_resume_id: Some("r-1".to_owned()),
+        memory: Some(Memory { resume_id: Some("r-1".to_owned()), since: at(2) }),
         last_used_at: Some(at(3)),
     };
     assert_eq!(write(store, patch(&opened.name, full)).await, Written::Done);
@@ -109,11 +109,15 @@ pub async fn a_patch_changes_what_it_names(store: &dyn Store) {
         state: "busy".to_owned(),
         last_reason: Some("started".to_owned()),
         restarts: 3,
-        agent_resume_id: Some("r-1".to_owned()),
+        memory: Memory { resume_id: Some("r-1".to_owned()), since: at(2) },
         last_used_at: Some(at(3)),
         ..opened
     };
-    assert_eq!(store.agent_session(user, "").await.unwrap(), Some(expected));
+    assert_eq!(store.agent_session(user, "").await.unwrap(), Some(expected.clone()));
+    let memory = Memory { resume_id: None, since: at(4) };
+    let forgotten = SessionPatch { memory: Some(memory.clone()), ..SessionPatch::default() };
+    assert_eq!(write(store, patch(&expected.name, forgotten)).await, Written::Done);
+    assert_eq!(store.agent_session(user, "").await.unwrap(), Some(AgentSession { memory, ..expected }));
     let unknown = store.write(&[patch("nobody", SessionPatch::default())]).await.unwrap();
     assert!(matches!(unknown[..], [Err(StoreError::Constraint(_))]), "{unknown:?}");
 }

@@ -3,7 +3,7 @@
 use paliadin::store::{
     AgentSession, ApiToken, AuditEntry, Finish, Listing, NewTurn, SessionPatch, Store, User, Write, Written,
 };
-use paliadin::turn::{Answer, ErrorCode, Event, EventId, EventKind, Outcome, SessionId, Trailer, UserId};
+use paliadin::turn::{Answer, ErrorCode, Event, EventId, EventKind, Memory, Outcome, SessionId, Trailer, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -58,11 +58,16 @@ async fn agent_session_holds(store: &dyn Store, user_id: UserId, text: &str) {
     let patch = SessionPatch {
         state: some.clone(),
         last_reason: some.clone(),
-        agent_resume_id: some.clone(),
+        memory: Some(Memory { resume_id: some.clone(), since: at(1) }),
         ..SessionPatch::default()
     };
     write(store, Write::PatchAgentSession { name: opened.name.clone(), patch }).await;
-    let expected = AgentSession { state: text.to_owned(), last_reason: some.clone(), agent_resume_id: some, ..*opened };
+    let expected = AgentSession {
+        state: text.to_owned(),
+        last_reason: some.clone(),
+        memory: Memory { resume_id: some, since: at(1) },
+        ..*opened
+    };
     assert_eq!(store.agent_session(user_id, text).await.unwrap(), Some(expected));
 }
 

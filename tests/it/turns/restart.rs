@@ -218,7 +218,13 @@ async fn another_program_in_a_pane_and_under_a_process_id_of_the_same_numbers_pr
     app.stop(Signal::KILL)?;
     app.process(Process::is_tmux_server)?.kill()?;
     let argv = vec!["sleep".to_owned(), "600".to_owned()];
-    let spec = SpawnSpec { name: "paliadin-other".to_owned(), cwd: app.root().to_owned(), env: Vec::new(), argv };
+    let spec = SpawnSpec {
+        name: "paliadin-other".to_owned(),
+        cwd: app.root().to_owned(),
+        env: Vec::new(),
+        argv,
+        more: Vec::new(),
+    };
     let other = app.tmux().await?.spawn(spec).await?;
     let place = format!("{} {} 1", other.pane, other.pid);
     let same = "UPDATE paliadin_turns SET delivering_pane = ?2 WHERE turn_id = ?1";

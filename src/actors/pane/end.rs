@@ -1,0 +1,115 @@
+//! How the keeper parts from an agent: it ends by itself, or is ended.
+
+use tokio::sync::oneshot;
+
+use super::{PaneActor, PaneMsg, PaneState, Why};
+use crate::actors::session::{AgentChange, SessionMsg};
+use crate::backend::{BackendError, Exit};
+use crate::turn::{Memory, TurnId};
+
+impl PaneActor {
+    pub(super) fn exited(&self, state: &mut PaneState, place: &str, exit: &Exit) {
+        if state.agent.as_ref().is_none_or(|agent| agent.place() != place) {
+            return;
+        }
+        tracing::info!(session = %self.name, place, reason = exit.reason, "agent gone");
+        self.address.gauge().note(format!("agent gone: {}", exit.reason));
+        self.unsure();
+        let by_us = state.ended.take().filter(|(ended, _)| ended == place).map(|(_, why)| why);
+        if let Some(agent) = state.agent.take()
+            && by_us != Some(Why::Reset)
+        {
+            // Its last words may be of what it remembers.
+            agent.catch_up();
+            let memory = agent.memory().borrow().clone();
+            self.learn(state, memory);
+        }
+        // The next one may have been given a place already.
+        if state.starting.is_none() || state.seating.is_some() {
+            state.seat = None;
+        }
+        let told = match by_us {
+            Some(why) => format!("the agent was ended {}", why.as_str()),
+            None => format!("the agent {}", exit.reason),
+        };
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ended(told)));
+        if by_us.is_none() {
+            state.last_end = Some(exit.reason.clone());
+            // It may have been asked for already, by whoever knew before us.
+            let unasked = state.starting.is_none();
+            self.go_on(state, unasked);
+        }
+    }
+
+    pub(super) fn remembers(&self, state: &mut PaneState, place: &str, memory: Memory) {
+        let is_reset = state.ended.as_ref().is_some_and(|(ended, why)| ended == place && *why == Why::Reset);
+        if !is_reset && state.agent.as_ref().is_some_and(|agent| agent.place() == place) {
+            self.learn(state, memory);
+        }
+    }
+
+    pub(super) fn drain(state: &PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+        let agent = state.agent.clone();
+        tokio::spawn(async move {
+            if let Some(agent) = agent {
+                agent.finished(turn).await;
+                // What it wrote is looked through by whoever waits for a late answer.
+                agent.forget(turn, false);
+            }
+            let _ = reply.send(());
+        });
+    }
+
+    pub(super) fn quiesce(&self, state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+        // A start that waits is one of the next agent.
+        if state.starting.is_some() && !state.resting {
+            state.quiescing.push((turn, reply));
+            return;
+        }
+        let (agent, address) = (state.agent.clone(), self.address.clone());
+        let (backend, name) = (self.wiring.backend.clone(), self.name.clone());
+        tokio::spawn(async move {
+            if let Some(agent) = agent {
+                let mut quiet = true;
+                if agent.exit().borrow().is_none()
+                    && let Err(error) = agent.interrupt(turn).await
+                {
+                    tracing::warn!(%turn, %error, "the agent did not stop; ending it");
+                    let _ = address.send(PaneMsg::Ending(agent.place().to_owned()));
+                    if let Err(error) = agent.close().await {
+                        quiet = false;
+                        tracing::error!(%turn, %error, "the agent cannot be ended");
+                    }
+                }
+                // An answer that came just before is looked at by whoever waits for a late one.
+                let is_answered = matches!(backend.answer(&name, turn).await, Ok(Some(_)));
+                agent.forget(turn, quiet && !is_answered);
+            }
+            let _ = reply.send(());
+        });
+    }
+
+    pub(super) fn close(&self, state: &mut PaneState, why: Why, reply: oneshot::Sender<Result<(), BackendError>>) {
+        self.give_up_start(state);
+        if why == Why::Reset {
+            self.unsure();
+            state.keeping.clear();
+            state.last_end = None;
+            self.learn(state, Memory::default());
+        }
+        if state.starting.is_some() {
+            state.closing.push((why, reply));
+            return;
+        }
+        let (agent, backend, name) = (state.agent.clone(), self.wiring.backend.clone(), self.name.clone());
+        state.ended = agent.as_ref().map(|agent| (agent.place().to_owned(), why));
+        tokio::spawn(async move {
+            let closed = match agent {
+                Some(agent) => agent.close().await,
+                // One that an earlier keeper started may be there all the same.
+                None => backend.end(&name).await,
+            };
+            let _ = reply.send(closed);
+        });
+    }
+}

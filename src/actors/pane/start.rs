@@ -1,0 +1,316 @@
+//! How the keeper comes to an agent: it starts one, or takes over one that is there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::keeping::{Leave, Next};
+use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
+use crate::actors::health::HealthMsg;
+use crate::actors::seats::{Ask, Seat};
+use crate::actors::session::{AgentChange, SessionMsg};
+use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
+use crate::turn::{ErrorCode, Memory, TurnId};
+
+/// Numbers the starts of agents in this process.
+static STARTS: AtomicU64 = AtomicU64::new(0);
+
+impl PaneActor {
+    pub(super) fn open(&self, state: &mut PaneState, reply: oneshot::Sender<Ready>) {
+        if let Some(agent) = state.agent.as_ref().filter(|agent| agent.exit().borrow().is_none()) {
+            let _ = reply.send(Ok(agent.clone()));
+            return;
+        }
+        if let Err(error) = self.may_start(state) {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        state.waiting.push(reply);
+        if state.starting.is_none() {
+            self.start(state, false);
+        }
+    }
+
+    /// Whether there is no end to be waited for.
+    fn may_start(&self, state: &PaneState) -> Result<(), BackendError> {
+        let refused = |code, what: &str| {
+            let last = state.last_end.as_deref().unwrap_or("ended");
+            Err(BackendError::new(code, format!("the agent {last}, {what}; a reset starts it again")))
+        };
+        match state.keeping.leave(Instant::now()) {
+            Leave::Given | Leave::From(_) => Ok(()),
+            Leave::Once => refused(ErrorCode::AgentDied, "and its profile says that it is started once only"),
+            Leave::CrashLoop => refused(ErrorCode::AgentCrashLoop, "and has ended too often in a short time"),
+        }
+    }
+
+    /// Starts an agent, as soon as one may be started; `unasked` for one that nobody waits for.
+    fn start(&self, state: &mut PaneState, unasked: bool) {
+        state.unasked = unasked;
+        let number = STARTS.fetch_add(1, Ordering::Relaxed);
+        state.starting = Some(number);
+        match state.keeping.leave(Instant::now()) {
+            Leave::From(then) => {
+                state.resting = true;
+                self.address.gauge().note("waiting before the agent is started again");
+                self.address.pipe(sleep_until(then), move |()| PaneMsg::Rested(number));
+            }
+            _ => self.take_seat(state, number),
+        }
+    }
+
+    pub(super) fn rested(&self, state: &mut PaneState, number: u64) {
+        state.resting = false;
+        self.take_seat(state, number);
+    }
+
+    fn take_seat(&self, state: &mut PaneState, number: u64) {
+        match self.wiring.seats.take(&self.name, self.ask_for_seat()) {
+            Ok(seat) => self.seated(state, number, seat),
+            // Others shall not lose their agents, or wait for theirs, for one that idles.
+            Err(_) if state.unasked && state.waiting.is_empty() => {
+                tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
+                state.starting = None;
+                self.address.gauge().note("no agent: others have its place");
+                self.settle(state);
+            }
+            Err(free) => {
+                tracing::info!(session = %self.name, "no place for another agent; waiting");
+                self.address.gauge().note("waiting for a place among the live agents");
+                let address = self.address.clone();
+                state.seating = Some(tokio::spawn(async move {
+                    if let Ok(seat) = free.await {
+                        let _ = address.send(PaneMsg::Seated(number, seat));
+                    }
+                }));
+            }
+        }
+    }
+
+    fn ask_for_seat(&self) -> Ask {
+        let session = self.session.clone();
+        Box::new(move || {
+            let _ = session.send(SessionMsg::GiveSeat);
+        })
+    }
+
+    pub(super) fn seated(&self, state: &mut PaneState, number: u64, seat: Seat) {
+        state.seating = None;
+        state.seat = Some(seat);
+        self.address.gauge().note("starting the agent");
+        let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
+        let open = async move { backend.open(&name, &memory).await };
+        self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
+    }
+
+    /// Nobody waits for an agent any more. One that is started unasked is started all the same.
+    pub(super) fn unwanted(&self, state: &mut PaneState) {
+        if !state.unasked {
+            self.give_up_start(state);
+        }
+    }
+
+    /// A start that still waits is given up.
+    pub(super) fn give_up_start(&self, state: &mut PaneState) {
+        let seating = state.seating.take();
+        if seating.is_none() && !std::mem::take(&mut state.resting) {
+            return;
+        }
+        if let Some(seating) = seating {
+            seating.abort();
+        }
+        state.starting = None;
+        self.address.gauge().note("no agent yet");
+        for reply in state.waiting.drain(..) {
+            let _ = reply.send(Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more")));
+        }
+        self.settle(state);
+    }
+
+    pub(super) fn take_over(&self, state: &mut PaneState) {
+        if state.agent.is_some() || state.starting.is_some() {
+            return;
+        }
+        let number = STARTS.fetch_add(1, Ordering::Relaxed);
+        state.starting = Some(number);
+        let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
+        let look = async move { backend.find(&name, &memory).await };
+        self.address.pipe(look, move |left| PaneMsg::Left(number, left));
+    }
+
+    pub(super) fn left(&self, state: &mut PaneState, left: Result<Option<LeftAgent>, BackendError>) {
+        state.starting = None;
+        match left {
+            Ok(Some(LeftAgent { agent, works_on })) => {
+                state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
+                self.keep(state, agent.clone(), Origin::TakenOver);
+                if let Some(turn) = works_on {
+                    let _ = self.session.send(SessionMsg::StillWorks(turn));
+                }
+                for reply in state.waiting.drain(..) {
+                    let _ = reply.send(Ok(agent.clone()));
+                }
+            }
+            Ok(None) => {}
+            // Whoever needs an agent hears of it.
+            Err(error) => tracing::warn!(session = %self.name, %error, "not known whether an agent was left"),
+        }
+        self.settle(state);
+        if !state.waiting.is_empty() && state.starting.is_none() {
+            self.start(state, false);
+        }
+    }
+
+    pub(super) fn adopt(&self, state: &mut PaneState, place: String, turn: TurnId, reply: oneshot::Sender<Found>) {
+        let is_kept = |agent: &&Arc<dyn Agent>| agent.place() == place && agent.exit().borrow().is_none();
+        if let Some(agent) = state.agent.as_ref().filter(is_kept) {
+            let _ = reply.send(Ok(Adopted::Here(agent.clone())));
+            return;
+        }
+        let number = STARTS.fetch_add(1, Ordering::Relaxed);
+        state.starting = Some(number);
+        self.address.gauge().note("looking for the agent that was left");
+        let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
+        let look = async move { backend.adopt(&name, &memory, &place, turn).await };
+        self.address.pipe(look, move |found| PaneMsg::Adopted(number, found, reply));
+    }
+
+    pub(super) fn adopted(&self, state: &mut PaneState, found: Found, reply: oneshot::Sender<Found>) {
+        state.starting = None;
+        match &found {
+            Ok(Adopted::Here(agent)) => {
+                state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
+                self.keep(state, agent.clone(), Origin::TakenOver);
+            }
+            Ok(Adopted::Gone(fate)) => {
+                tracing::info!(session = %self.name, fate = fate.as_str(), "the agent that was left is gone");
+                self.address.gauge().note("no agent yet");
+            }
+            Err(error) => {
+                tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "agent not found");
+                self.address.gauge().note(format!("no agent: {}", error.code));
+            }
+        }
+        let _ = reply.send(found);
+        self.settle(state);
+    }
+
+    /// Does what was asked while an agent was being started.
+    pub(super) fn settle(&self, state: &mut PaneState) {
+        for (turn, reply) in std::mem::take(&mut state.quiescing) {
+            self.quiesce(state, turn, reply);
+        }
+        for (why, reply) in std::mem::take(&mut state.closing) {
+            self.close(state, why, reply);
+        }
+    }
+
+    pub(super) fn started(&self, state: &mut PaneState, mut opened: Result<Opened, BackendError>) {
+        state.starting = None;
+        if !state.closing.is_empty() {
+            if let Ok(Opened { agent, .. }) = opened {
+                let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
+                tokio::spawn(async move {
+                    let closed = agent.close().await;
+                    drop(seat);
+                    for (_, reply) in closing {
+                        let _ = reply.send(closed.clone());
+                    }
+                });
+            }
+            for (_, reply) in state.closing.drain(..) {
+                let _ = reply.send(Ok(()));
+            }
+            opened = Err(BackendError::new(ErrorCode::SessionReset, "the agent session was reset"));
+        }
+        let ready = opened.map(|Opened { agent, origin }| {
+            self.keep(state, agent.clone(), origin);
+            agent
+        });
+        if let Err(error) = &ready {
+            self.not_started(state, error);
+        }
+        for reply in state.waiting.drain(..) {
+            let _ = reply.send(ready.clone());
+        }
+        self.settle(state);
+    }
+
+    fn not_started(&self, state: &mut PaneState, error: &BackendError) {
+        state.seat = None;
+        tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "no agent");
+        self.address.gauge().note(format!("no agent: {}", error.code));
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::NotReady(error.to_string())));
+        // What ails the terminal or the session is no fault of the agent's.
+        if error.code == ErrorCode::BootstrapFailed {
+            let unasked = state.waiting.is_empty();
+            state.last_end = Some(format!("could not be started ({})", error.message));
+            self.go_on(state, unasked);
+        }
+    }
+
+    /// Does what the policy says about an agent that has ended, or did not start.
+    pub(super) fn go_on(&self, state: &mut PaneState, needed: bool) {
+        match state.keeping.ended(Instant::now(), needed) {
+            Next::Restart(wait) => {
+                self.address.gauge().note(format!("starting the agent again in {} s", wait.as_secs_f32()));
+                self.start(state, true);
+            }
+            Next::Wait(_) | Next::Stay => {}
+            Next::GiveUp => {
+                let last = state.last_end.clone().unwrap_or_default();
+                tracing::error!(session = %self.name, last, "the agent ends again and again; giving up");
+                self.address.gauge().note(format!("the agent {last}, once too often"));
+                let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::CrashLoop(last)));
+                if let Err(error) = self.may_start(state) {
+                    for reply in state.waiting.drain(..) {
+                        let _ = reply.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>, origin: Origin) {
+        let place = agent.place().to_owned();
+        tracing::info!(session = %self.name, place, ?origin, "agent ready");
+        self.address.gauge().note(format!("agent at {place}"));
+        let mut exit = agent.exit();
+        let gone = async move { exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone()) };
+        let gone_place = place.clone();
+        self.address.pipe(gone, move |exit| PaneMsg::Exited { place: gone_place, exit: exit.unwrap_or_default() });
+        let memory = agent.memory().borrow().clone();
+        self.watch_memory(&agent, place);
+        state.agent = Some(agent);
+        let after = state.last_end.take();
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready { origin, after }));
+        self.learn(state, memory);
+    }
+
+    /// Tells the keeper whenever the agent's memory begins anew.
+    fn watch_memory(&self, agent: &Arc<dyn Agent>, place: String) {
+        let (mut memory, address) = (agent.memory(), self.address.clone());
+        tokio::spawn(async move {
+            while memory.changed().await.is_ok() {
+                let now = memory.borrow_and_update().clone();
+                if address.send(PaneMsg::Remembers(place.clone(), now)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    pub(super) fn learn(&self, state: &mut PaneState, memory: Memory) {
+        if memory != state.memory {
+            state.memory = memory.clone();
+            let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Remembers(memory)));
+        }
+    }
+
+    /// What was found of this session's agent does not hold any more.
+    pub(super) fn unsure(&self) {
+        let _ = self.wiring.health.send(HealthMsg::Forget(self.name.clone()));
+    }
+}
