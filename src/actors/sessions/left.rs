@@ -30,12 +30,13 @@ pub(super) async fn take(wiring: Wiring, key: Key) -> Result<Taken, StoreError> 
 
 /// As [`take`], where the open turns are known.
 pub(super) async fn take_with(wiring: Wiring, (user_id, persona): Key, open: Vec<Turn>) -> Result<Taken, StoreError> {
-    let row = match wiring.store.agent_session(user_id, &persona).await? {
+    let row = match wiring.store.agent_session(user_id, &persona, None).await? {
         Some(row) => row,
         None => {
             let prefix = wiring.limits.session_prefix.clone();
-            let backend = wiring.backend.name().to_owned();
-            agent_session(wiring.recorder.write(Write::OpenAgentSession { prefix, user_id, persona, backend }).await?)?
+            let (conversation, backend) = (None, wiring.backend.name().to_owned());
+            let open = Write::OpenAgentSession { prefix, user_id, persona, conversation, backend };
+            agent_session(wiring.recorder.write(open).await?)?
         }
     };
     let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
@@ -97,7 +98,7 @@ pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) 
 /// Ends the turns of a session that failed too often: nobody will run them.
 pub(super) async fn give_up(wiring: Wiring, (user_id, persona): Key) {
     let turns = async {
-        let row = wiring.store.agent_session(user_id, &persona).await?;
+        let row = wiring.store.agent_session(user_id, &persona, None).await?;
         Ok::<_, StoreError>((row, wiring.store.open_turns().await?))
     };
     match turns.await {
@@ -123,7 +124,7 @@ pub(super) async fn give_up(wiring: Wiring, (user_id, persona): Key) {
 /// Ends a turn that a session left which failed too often.
 pub(super) async fn cancel(wiring: Wiring, (user_id, persona): Key, turn_id: TurnId, by: String) -> Cancelled {
     let turn = wiring.store.turn(turn_id).await?.filter(|turn| !turn.state.is_final());
-    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona).await?) else {
+    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona, None).await?) else {
         return Ok(false);
     };
     closing::settle(wiring, turn, row.epoch, Cause::Cancelled { by }).await
@@ -135,7 +136,7 @@ pub(super) async fn report(
     (user_id, persona): Key,
     state: &'static str,
 ) -> Result<Option<Report>, StoreError> {
-    let Some(row) = wiring.store.agent_session(user_id, &persona).await? else { return Ok(None) };
+    let Some(row) = wiring.store.agent_session(user_id, &persona, None).await? else { return Ok(None) };
     Ok(Some(Report {
         queued: wiring.store.queued(&row.name).await?,
         name: row.name,

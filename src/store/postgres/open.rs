@@ -11,7 +11,10 @@ use super::options::PostgresOptions;
 use crate::store::StoreError;
 use crate::store::sql::migrations::{self, Step};
 
-const MIGRATIONS: &[Step] = &[(1, "init", include_str!("../../../migrations/postgres/0001_init.sql"))];
+const MIGRATIONS: &[Step] = &[
+    (1, "init", include_str!("../../../migrations/postgres/0001_init.sql")),
+    (3, "scope", include_str!("../../../migrations/postgres/0003_scope.sql")),
+];
 
 /// How often the server looks whether anyone still waits for a search.
 const LOOK_FOR_CLIENT: Duration = Duration::from_millis(100);

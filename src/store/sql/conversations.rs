@@ -106,9 +106,12 @@ const RENAME: &str = "UPDATE conversations SET title = $3, updated_at = $4 \
 const HIDE: &str = "UPDATE conversations SET hidden_at = $3, updated_at = $3 \
      WHERE session_id = $1 AND user_id = $2 AND hidden_at IS NULL";
 
+/// The memory of an agent session that served this conversation only.
+const FORGET: &str = "UPDATE agent_sessions SET agent_resume_id = NULL, updated_at = $2 WHERE session_id = $1";
+
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 7] = [CONVERSATION, OPEN_TURNS, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE];
+pub(super) const INDEXED: [&str; 8] = [CONVERSATION, OPEN_TURNS, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE, FORGET];
 
 /// Statements here that may sort what an index found.
 #[cfg(test)]
@@ -197,6 +200,9 @@ pub(super) async fn hide<S: Session>(
 ) -> Result<Written, StoreError> {
     turns::lock_user(session, user).await?;
     let changed = session.execute(HIDE, arguments![session_id, user, entry.at]).await?;
+    if changed > 0 {
+        session.execute(FORGET, arguments![session_id, entry.at]).await?;
+    }
     told(session, changed, entry).await
 }
 
