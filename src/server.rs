@@ -15,7 +15,7 @@ use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
 use crate::backend::BackendError;
-use crate::config::Config;
+use crate::config::{Config, SessionScope};
 use crate::http::listener::GuardedListener;
 use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
@@ -110,6 +110,7 @@ impl Server {
         let streams = Arc::new(Streams::default());
         let limits = Limits {
             queue: config.turn.queue_limit,
+            conversations_apart: config.agent.session_scope == SessionScope::Conversation,
             live_agents: config.agent.max_live,
             patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
             drain: config.turn.drain_timeout,

@@ -27,7 +27,12 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         Just(AgentEvent::Heartbeat),
         "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
         Just(AgentEvent::Activity(Some("reading".to_owned()))),
-        Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None }),
+        Just(AgentEvent::Attention {
+            kind: "question".to_owned(),
+            prompt: "?".to_owned(),
+            options: vec![],
+            reply: None
+        }),
         Just(AgentEvent::AttentionOver),
         "[ab\n]{0,6}".prop_map(AgentEvent::Done),
         Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
@@ -230,7 +235,8 @@ proptest! {
 
 #[test]
 fn what_was_told_before_is_not_told_again() {
-    let asks = AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
+    let asks =
+        AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
     let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
     assert!(effects.contains(&Effect::Start { tell: false }));
     assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
