@@ -4,6 +4,7 @@ mod agent;
 mod config;
 mod delivery;
 mod incarnation;
+mod launch;
 mod left;
 mod reader;
 mod reply;
@@ -22,10 +23,9 @@ use self::incarnation::{Incarnation, gone, unavailable};
 use super::{Adopted, Agent, Backend, BackendError};
 use crate::agent::profile::{PASSED_ON, Profile};
 use crate::agent::signal::Signal;
-use crate::agent::spool::Spool;
 use crate::agent::watch::{Changes, SpoolWatch};
 use crate::faults;
-use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
+use crate::tmux::{Server, ServerConfig, TmuxError};
 use crate::turn::{ErrorCode, TurnId};
 
 /// Tries of a command whose fate is unknown because tmux's client ended.
@@ -130,14 +130,7 @@ impl Backend for LocalBackend {
     async fn open(&self, session: &str) -> Result<Arc<dyn Agent>, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
-        let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
-        let mut env = self.config.environment.clone();
-        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
-        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
-        let (profile, own) = (&self.config.profile, &self.config.own_program);
-        let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
-        let argv = profile.argv(own, settings.as_deref());
-        let spec = SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv };
+        let (spool, spec) = launch::prepare(&self.config, session)?;
         if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint()).await? {
             return Ok(agent);
         }
@@ -176,12 +169,12 @@ impl Backend for LocalBackend {
     }
 
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>> {
-        let spool = Spool::existing(&self.config.spool, session)?;
+        let spool = launch::spool(&self.config, session)?;
         self.watch.join(spool.path()).ok()
     }
 
     fn forget(&self, session: &str, turn: TurnId) {
-        if let Some(spool) = Spool::existing(&self.config.spool, session) {
+        if let Some(spool) = launch::spool(&self.config, session) {
             spool.remove_inputs(turn);
             spool.remove_outputs(turn);
         }
