@@ -32,7 +32,7 @@ pub(super) fn open(state: &State, profile: &Profile) -> Result<(), StartError> {
     }
     if has_owner {
         for shut in dir.ancestors().skip(1).filter(|dir| is_shut(dir)) {
-            tracing::warn!(directory = %shut.display(), "agents under another account may not get through here to their spools");
+            tracing::warn!(directory = %shut.display(), "agents under another account may not get through here");
         }
         // Whatever their files are made with, the server may have to read them by their group.
         let mask = rustix::process::umask(Mode::from_raw_mode(0o077));

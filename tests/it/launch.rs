@@ -69,6 +69,29 @@ async fn a_session_can_have_a_home_of_its_own() -> Tested {
 }
 
 #[tokio::test]
+async fn where_agents_pass_through_the_state_directory_nothing_in_it_may_be_open() -> Tested {
+    let mut app = TestApp::for_accounts()?;
+    let name = String::from_utf8(std::process::Command::new("id").arg("-un").output()?.stdout)?;
+    app.choose("demo", &format!("command = ['{{paliadin}}', 'agent', 'demo']\nowner = '{}'", name.trim()))?;
+    fs::create_dir(app.state())?;
+    fs::set_permissions(app.state(), Permissions::from_mode(0o700))?;
+    let open = app.state().join("backup.db");
+    fs::write(&open, "")?;
+    fs::set_permissions(&open, Permissions::from_mode(0o644))?;
+    let output = app.run(&["serve"])?;
+    let told = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("backup.db has mode 0644"), "{told}");
+    fs::set_permissions(&open, Permissions::from_mode(0o600))?;
+    app.boot().await?;
+    // The owner is the server's own account: nothing more is opened than the way.
+    assert_eq!(app.user("ann@example.org")?.response("!count").await?, "1");
+    let mode = |path: &std::path::Path| Ok::<_, std::io::Error>(fs::metadata(path)?.permissions().mode() & 0o7777);
+    assert_eq!((mode(&app.state())?, mode(&app.spool()?)?, mode(&app.spool()?.join("out"))?), (0o711, 0o700, 0o700));
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_that_is_not_there_stops_the_start() -> Tested {
     let mut app = TestApp::for_accounts()?;
     app.choose("mine", "command = ['{paliadin}', 'agent', 'demo']\nowner = 'no-such-account'")?;

@@ -43,7 +43,8 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
 
     // Bob's agent is at work, with files in both directions and of its own.
     assert_eq!(prints(&bob, &format!("echo {SECRET} > file")).await?, "");
-    let asked = json!({ "user_message": format!("echo {SECRET}; while test -e wait; do sleep 0.05; done"), "context": { "selection": SECRET } });
+    let message = format!("echo {SECRET}; while test -e wait; do sleep 0.05; done");
+    let asked = json!({ "user_message": message, "context": { "selection": SECRET } });
     let spool = app.state().join("spool").join(&of_bob.name);
     let wait = spool.join("work/wait");
     fs::write(&wait, "")?;
@@ -89,8 +90,8 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
     }
 
     // The same ways lead to what is its own.
-    let asked = json!({ "user_message": "cat $PALIADIN_SPOOL/in/*.context.json; ls $PALIADIN_SPOOL/out; echo mine > file; cat $PWD/file",
-        "context": { "selection": "for Ann" } });
+    let message = "cat $PALIADIN_SPOOL/in/*.context.json; ls $PALIADIN_SPOOL/out; echo mine > file; cat $PWD/file";
+    let asked = json!({ "user_message": message, "context": { "selection": "for Ann" } });
     let row = ann.ended(&ann.submit(&asked).await?).await?;
     let answer = row["response"].as_str().ok_or("no answer")?;
     for own in ["for Ann", "events.jsonl", "mine"] {
