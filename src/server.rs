@@ -2,6 +2,7 @@
 
 mod choice;
 mod held;
+mod passage;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -234,7 +235,7 @@ impl Server {
     }
 }
 
-/// The state directory, for our account alone.
+/// The state directory, for our account alone; agents of other accounts may pass through.
 ///
 /// # Errors
 /// Where it cannot be made.
@@ -242,8 +243,7 @@ pub fn private_dir(config: &Config) -> Result<(), StartError> {
     let dir = &config.state.dir;
     // It may be a link to another disk; what it leads to has to be ours alone.
     let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
-    private::directory(&real)
-        .map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
+    private::passable(&real).map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
 }
 
 /// Opens the database that the configuration names.

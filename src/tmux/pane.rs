@@ -61,17 +61,21 @@ impl SpawnSpec {
         if let Some((key, _)) = self.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
             return invalid(format!("{key:?} cannot be the name of an environment variable"));
         }
+        // tmux sets SHELL itself, over whatever it is told.
+        let shell = self.env.iter().find(|(key, _)| key == "SHELL").map(|(_, shell)| format!("SHELL={shell}"));
         let argv: Vec<&str> = self.argv.iter().chain(&self.more).map(String::as_str).collect();
-        let argv = match argv.as_slice() {
+        let mut argv: Vec<&str> = match argv.as_slice() {
             [] => return invalid("no program to start".to_owned()),
             [program, ..] if program.is_empty() => return invalid("no program to start".to_owned()),
             // tmux hands a single argument to a shell. `env` runs it as it is, but takes `a=b` for a variable.
-            [program] if program.contains('=') => {
-                return invalid(format!("a program without arguments cannot have `=` in its path: {program}"));
+            [program, rest @ ..] if program.contains('=') && (rest.is_empty() || shell.is_some()) => {
+                return invalid(format!("a program cannot have `=` in its path here: {program}"));
             }
-            [program] => vec!["env", "--", program],
             several => several.to_vec(),
         };
+        if shell.is_some() || argv.len() == 1 {
+            argv.splice(..0, ["env", "--"].into_iter().chain(shell.as_deref()));
+        }
         // -E: nothing is taken over from the client's environment.
         let mut start = Command::new("new-session").args(["-d", "-E", "-P", "-F", Pane::FORMAT, "-s", &self.name]);
         start = start.arg("-x").arg(width.to_string()).arg("-y").arg(height.to_string());
@@ -252,6 +256,9 @@ mod tests {
     fn what_cannot_be_started_is_refused() {
         let good = SpawnSpec { name: "a".into(), cwd: "/".into(), env: vec![], argv: vec!["cat".into()], more: vec![] };
         assert!(good.command(80, 24).unwrap().line().contains(r#""--" "env" "--" "cat" ; set-option"#));
+        let with_shell = SpawnSpec { env: vec![("SHELL".into(), "/bin/x".into())], ..good.clone() };
+        let with_shell = with_shell.command(80, 24).unwrap().line().to_owned();
+        assert!(with_shell.contains(r#""--" "env" "--" "SHELL=/bin/x" "cat" ; set-option"#), "{with_shell}");
         let wrong = [
             SpawnSpec { name: "a.b".into(), ..good.clone() },
             SpawnSpec { name: "-a".into(), ..good.clone() },

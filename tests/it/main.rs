@@ -12,6 +12,7 @@ mod heavy;
 mod hook;
 mod kills;
 mod late;
+mod launch;
 mod messages;
 mod pages;
 mod robustness;

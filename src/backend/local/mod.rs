@@ -4,6 +4,7 @@ mod agent;
 mod config;
 mod delivery;
 mod incarnation;
+mod launch;
 mod left;
 mod reader;
 mod reply;
@@ -94,21 +95,6 @@ impl LocalBackend {
 }
 
 impl LocalBackend {
-    /// How the agent of this session is started.
-    fn spec(&self, session: &str, spool: &Spool) -> Result<SpawnSpec, BackendError> {
-        let mut env = self.config.environment.clone();
-        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
-        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
-        let (profile, own) = (&self.config.profile, &self.config.own_program);
-        let settings = profile
-            .settings(own, &self.config.agent_version)
-            .map(|text| spool.write_settings(&text))
-            .transpose()
-            .map_err(failed)?;
-        let argv = profile.argv(own, settings.as_deref());
-        Ok(SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv, more: Vec::new() })
-    }
-
     /// Starts an agent in the place of whatever is there under this name.
     async fn start_agent(
         &self,
@@ -191,8 +177,7 @@ impl Backend for LocalBackend {
     async fn open(&self, session: &str, memory: &Memory) -> Result<Opened, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
-        let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
-        let spec = self.spec(session, &spool)?;
+        let (spool, spec) = launch::prepare(&self.config, session)?;
         if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory).await? {
             return Ok(Opened { agent, origin: Origin::TakenOver });
         }
@@ -203,10 +188,9 @@ impl Backend for LocalBackend {
             match self.until_ready(&agent).await {
                 Ok(()) => return Ok(Opened { agent, origin: Origin::Resumed }),
                 // What it was to take up again may be gone.
-                Err(error) if !agent.is_alive() => {
+                Err(error) => {
                     tracing::warn!(session, %error, "the agent does not take up its memory; starting it without");
                 }
-                Err(error) => return Err(error),
             }
         }
         let fresh = Memory { resume_id: None, since: Timestamp::now() };
@@ -232,12 +216,12 @@ impl Backend for LocalBackend {
     }
 
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>> {
-        let spool = Spool::existing(&self.config.spool, session)?;
+        let spool = launch::spool(&self.config, session)?;
         self.watch.join(spool.path()).ok()
     }
 
     fn forget(&self, session: &str, turn: TurnId) {
-        if let Some(spool) = Spool::existing(&self.config.spool, session) {
+        if let Some(spool) = launch::spool(&self.config, session) {
             spool.remove_inputs(turn);
             spool.remove_outputs(turn);
         }

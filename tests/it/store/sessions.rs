@@ -182,8 +182,11 @@ pub async fn a_patch_changes_what_it_names(store: &dyn Store) {
         last_used_at: Some(at(3)),
         ..opened
     };
-    use paliadin::store::{AgentSession, AuditEntry, SessionPatch, Store, StoreError, Write, Written};
-    use paliadin::turn::{Memory, SessionId, UserId};
+    assert_eq!(store.agent_session(user, "", None).await.unwrap(), Some(expected.clone()));
+    let memory = Memory { resume_id: None, since: at(4) };
+    let forgotten = SessionPatch { memory: Some(memory.clone()), ..SessionPatch::default() };
+    assert_eq!(write(store, patch(&expected.name, forgotten)).await, Written::Done);
+    assert_eq!(store.agent_session(user, "", None).await.unwrap(), Some(AgentSession { memory, ..expected }));
     let unknown = store.write(&[patch("nobody", SessionPatch::default())]).await.unwrap();
     assert!(matches!(unknown[..], [Err(StoreError::Constraint(_))]), "{unknown:?}");
 }
