@@ -21,3 +21,4 @@ mod streams;
 mod supervision;
 mod tmux;
 mod turns;
+mod typing;
