@@ -118,7 +118,8 @@ export const en = {
   answer: "Answer",
   answered: "Answered. The agent goes on.",
   answerGone: "This was answered already, or is no longer asked.",
-  dialogInTerminal: "It has to be answered there, by whoever runs the agent. Then the question goes on by itself.",
+  dialogInTerminal:
+    "It has to be answered there, by whoever runs the agent. Then the question goes on by itself.",
   inTerminal: "This agent can only be answered in its terminal. Ask whoever runs it, or stop this question.",
   options: { allow: "Allow", deny: "Do not allow" } as Record<string, string>,
 
