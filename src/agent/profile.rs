@@ -67,6 +67,10 @@ pub struct Profile {
     /// What a line of the terminal looks like in which the agent takes input; absent: nothing is known of it.
     #[serde(default)]
     pub input: Option<Pattern>,
+    /// Whether the terminal's cursor is shown, in that line or one of the lines below into which the text goes on, whenever
+    /// the agent takes input; a line that looks like it is none without.
+    #[serde(default)]
+    pub cursor: bool,
     /// What stands in the input instead of a long text that was pasted; absent: the text itself.
     #[serde(default)]
     pub pasted: Option<Pattern>,
@@ -245,6 +249,9 @@ impl Profile {
         }
         if profile.ready == ReadySign::Input && profile.input.is_none() {
             return Err(unusable("`ready = \"input\"` needs `input`".to_owned()));
+        }
+        if profile.input.is_none() && (profile.cursor || profile.pasted.is_some()) {
+            return Err(unusable("`cursor` and `pasted` need `input`".to_owned()));
         }
         if profile.reply == Some(ReplyManner::Hook) && profile.hooks.is_none() {
             return Err(unusable("`reply = \"hook\"` needs `hooks`".to_owned()));

@@ -23,3 +23,4 @@ mod streams;
 mod supervision;
 mod tmux;
 mod turns;
+mod typing;

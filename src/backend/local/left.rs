@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::incarnation::{Incarnation, process_start, unavailable};
 use super::reader::Reader;
-use super::{LocalBackend, again, failed, launch, wait_until_ready};
+use super::ready::wait_until_ready;
+use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
 use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate, LeftAgent};

@@ -7,8 +7,11 @@ mod incarnation;
 mod launch;
 mod left;
 mod reader;
+mod ready;
 mod reply;
+mod screen;
 mod transcript;
+mod typing;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -16,16 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, watch};
-use tokio::time::Instant;
 
 pub use config::LocalConfig;
 
-use self::incarnation::{Incarnation, gone, unavailable};
+use self::incarnation::{Incarnation, unavailable};
+use self::ready::wait_until_ready;
 use super::{Adopted, Agent, Backend, BackendError, LeftAgent, Opened, Origin};
 use crate::agent::profile::{PASSED_ON, Profile, RestartPolicy};
-use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
-use crate::agent::watch::{Changes, SpoolWatch};
+use crate::agent::watch::SpoolWatch;
 use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
 use crate::turn::{ErrorCode, Memory, Timestamp, TurnId};
@@ -249,32 +251,5 @@ impl Backend for LocalBackend {
 
     async fn detach(&self) {
         drop(self.server.lock().await.take());
-    }
-}
-
-/// Waits for the agent's word, and marks its pane, so that whoever takes it over need not ask again.
-async fn wait_until_ready(agent: &Incarnation, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
-    let deadline = Instant::now() + timeout;
-    let mut exit = agent.exit_watch();
-    loop {
-        changes.mark_unchanged();
-        let signals = agent.signals().map_err(failed)?;
-        if signals.iter().any(|line| matches!(line.signal, Signal::Ready { .. })) {
-            // Where that fails, the agent is only asked again.
-            let _ = agent.server.mark_ready(&agent.terminal.pane).await;
-            return Ok(());
-        }
-        tokio::select! {
-            _ = changes.changed() => {}
-            reason = gone(&mut exit) => {
-                return Err(failed(format!("the agent {reason} before it was ready")));
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                // For the operator only: no turn was typed yet, but what an agent shows may be private.
-                let screen = agent.last_words().await;
-                tracing::warn!(place = agent.place(), screen, "agent not ready");
-                return Err(failed(format!("the agent was not ready within {} s", timeout.as_secs_f32())));
-            }
-        }
     }
 }

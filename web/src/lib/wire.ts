@@ -123,7 +123,8 @@ export interface ProblemBody {
 }
 
 export interface Attention {
-  kind: "question" | "permission";
+  /** A `dialog` is open in the agent's terminal, and answered there. */
+  kind: "question" | "permission" | "dialog";
   prompt: string;
   /** Empty where any text will do. */
   options: string[];
