@@ -88,7 +88,8 @@ impl Actor for HealthActor {
                 }
             }
         }
-        self.address.gauge().note(format!("{} healthy, {} probes", state.good_until.len(), state.probes.len()));
+        let (healthy, now, count) = (state.good_until.len(), state.probes.len(), state.count);
+        self.address.gauge().note(format!("{healthy} healthy, {now} being probed, {count} probes so far"));
         Ok(())
     }
 }

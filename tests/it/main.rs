@@ -10,6 +10,7 @@ mod fence;
 mod harness;
 mod heavy;
 mod hook;
+mod keeper;
 mod kills;
 mod late;
 mod launch;

@@ -28,7 +28,7 @@ test.for(looks)("nothing keeps anyone out: $viewport.width px, $colorScheme, $lo
   await chat.button(chat.words.details, turn).click();
   await chat.ask("!die");
   await chat.reaches("!die", "failed");
-  await seen(chat.page.getByText(chat.words.willRestart));
+  await seen(chat.page.getByText(chat.words.exitStatus("1")));
   await check("answers, a failure, and a notice");
   await chat.ask("!ask Which one?");
   await chat.reaches("!ask Which one?", "asking");

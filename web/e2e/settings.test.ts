@@ -46,7 +46,7 @@ test("the browser's language counts, and German is German throughout", async () 
   await chat.button(de.details, turn).click();
   await chat.ask("!die");
   await chat.reaches("!die", "failed");
-  await seen(chat.page.getByText(de.willRestart));
+  await seen(chat.page.getByText(de.exitStatus("1")));
   await chat.ask("!hang");
   await chat.reaches("!hang", "working");
   await chat.button(de.more).click();

@@ -54,14 +54,14 @@ test("after the agent died the page says so in plain words, and offers another t
   const [headline, advice] = chat.words.errors.agent_died!;
   await seen(turn.getByText(headline));
   await seen(turn.getByText(advice));
-  await seen(chat.page.getByText(chat.words.exitStatus("1")).filter({ hasText: chat.words.willRestart }));
+  await seen(chat.page.getByText(chat.words.exitStatus("1")));
   await chat.button(chat.words.retry, turn).click();
   await expect.poll(() => world.server.timesTyped("!die")).toBe(2);
   await expect.poll(() => chat.turns.count()).toBe(2);
   await chat.reaches("!die", "failed");
   await chat.askAndWait("!count");
   await expect.poll(() => chat.answer("!count")).toBe("1");
-  await seen(chat.page.getByText(chat.words.restarted).last());
+  await seen(chat.page.getByText(chat.words.afterExit.told).last());
 });
 
 test("a question is edited and sent again", async () => {

@@ -1,11 +1,21 @@
 #!/bin/bash
 # Plays Claude Code in a pane: reads pasted prompts, and runs the hooks of its settings as Claude Code does, by a shell
 # with the event on standard input. Answers what it got.
+source=startup session=abc123
+if [ "$1" = --version ]; then
+    echo "2.1.78 (plays Claude Code)"
+    exit
+fi
 while [ $# -gt 0 ]; do
     case $1 in
         --settings) settings=$2; shift ;;
         --add-dir) [ -d "$2" ] || exit 64; shift ;;
         --append-system-prompt) rules=$2; shift ;;
+        --resume)
+            [ -e "$HOME/no-resume" ] && exit 1
+            source=resume session=$2
+            shift
+            ;;
         *) echo "what is $1?"; exit 64 ;;
     esac
     shift
@@ -16,7 +26,7 @@ event() {
     local hook
     hook=$(sed -n "/\"$1\": \[/,/^    \]/s/^ *\"command\": \"\(.*\)\",\$/\1/p" "$settings")
     hook=${hook//\\\\/\\}
-    printf '{"session_id":"abc123","cwd":"%s","hook_event_name":"%s",%s}' "$PWD" "$1" "$2" |
+    printf '{"session_id":"%s","cwd":"%s","hook_event_name":"%s",%s}' "$session" "$PWD" "$1" "$2" |
         sh -c "$hook" >> "$PALIADIN_SPOOL/hook.stdout" 2>> "$PALIADIN_SPOOL/hook.stderr" || echo "$1: $?" >> "$PALIADIN_SPOOL/hook.stderr"
 }
 
@@ -26,9 +36,13 @@ quoted() {
     printf '"%s"' "${text//$'\n'/\\n}"
 }
 
-stty -icanon -echo -icrnl
+# The terminal shows what is typed behind the sign of its input, as Claude Code does.
+prompt() { printf '\n\342\235\257\302\240'; }
+
+stty -icanon echo -icrnl
 printf '\033[?2004h'
-event SessionStart '"source":"startup","model":"none"'
+prompt
+event SessionStart "\"source\":\"$source\",\"model\":\"none\""
 # By way of `cat`, because bash's own reading of a terminal turns carriage returns into line feeds.
 while IFS= read -r -d $'\r' line; do
     prompt=${line#$'\e[200~'}
@@ -38,9 +52,14 @@ while IFS= read -r -d $'\r' line; do
     event PreToolUse "$tool"
     event PostToolUse "$tool,\"tool_response\":{\"stdout\":\"1\"}"
     case $prompt in
-        *overload*) event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'; continue ;;
+        *overload*)
+            event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'
+            prompt
+            continue
+            ;;
     esac
     answer="You said: ${prompt#*] }"$'\n'"Rules: ${rules:0:15}"
     answer+=$'\n''<!-- paliadin {"used_tools":["Bash"],"rows_seen":[1],"classifier_tag":"lookup"} -->'
+    prompt
     event Stop "\"stop_hook_active\":false,\"last_assistant_message\":$(quoted "$answer")"
 done < <(cat)

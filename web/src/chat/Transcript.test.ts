@@ -69,11 +69,11 @@ async function show(...rows: TurnRow[]) {
 const exit = (second: number, more: Partial<Exit> = {}): Exit => ({
   at: at(second),
   reason: `reason ${second}`,
-  restarted: true,
+  then: "told",
   sessionId: null,
   ...more,
 });
-const told = (second: number) => `The agent program ended (reason ${second}). ${en.restarted}`;
+const told = (second: number) => `The agent program ended (reason ${second}). ${en.afterExit.told}`;
 /** A turn that was asked at one second and begun at another. */
 const turn = (number: number, asked: number, begun: number) =>
   row(number, { queued_at: at(asked), started_at: at(begun) });
@@ -92,9 +92,9 @@ describe("the end of the agent’s program is told", () => {
   });
 
   test("after all turns, as long as there is no later one", async () => {
-    chat.exits = [exit(30, { restarted: false })];
+    chat.exits = [exit(30, { then: "ended" })];
     const { shown } = await show(turn(1, 10, 11));
-    expect(shown()).toEqual(["question 1", `The agent program ended (reason 30). ${en.willRestart}`]);
+    expect(shown()).toEqual(["question 1", `The agent program ended (reason 30). ${en.afterExit.ended}`]);
     chat.exits = [exit(30)];
     server.rows = [...server.rows, turn(2, 40, 41)];
     await conversation.refresh();
@@ -123,18 +123,19 @@ describe("the end of the agent’s program is told", () => {
   test("in words, whatever the reason", () => {
     const words = (reason: string) => tellExit(exit(1, { reason }));
     expect(words("the agent exited with status 3")).toBe(
-      `The agent program ended with status 3. ${en.restarted}`,
+      `The agent program ended with status 3. ${en.afterExit.told}`,
     );
     expect(words("the agent was ended by signal 9")).toBe(
-      `The agent program was ended by signal 9. ${en.restarted}`,
+      `The agent program was ended by signal 9. ${en.afterExit.told}`,
     );
-    expect(words("the agent was ended by a reset")).toBe(`${en.exitReset} ${en.restarted}`);
+    expect(words("the agent was ended because nobody had needed it for a while")).toMatch(en.exitIdle);
+    expect(words("the agent was ended by a reset")).toBe(`${en.exitReset} ${en.afterExit.told}`);
     chooseLanguage("de");
     expect(words("the agent exited with status 3")).toBe(
-      `Das Agentenprogramm endete mit Status 3. ${de.restarted}`,
+      `Das Agentenprogramm endete mit Status 3. ${de.afterExit.told}`,
     );
     expect(words("something else")).toBe(
-      `Das Agentenprogramm wurde beendet (something else). ${de.restarted}`,
+      `Das Agentenprogramm wurde beendet (something else). ${de.afterExit.told}`,
     );
   });
 });

@@ -20,12 +20,15 @@ import type { TurnCell } from "./turn.svelte";
 /** What keeps the whole page from working. */
 export type Trouble = null | "unreachable" | "signed-out" | "not-allowed";
 
+/** `remembers` and `told` say that it runs again: with its memory, or without. */
+export type AfterExit = "remembers" | "told" | "ended" | "crash_loop";
+
 /** The agent's program ended: shown between the turns. */
 export interface Exit {
   at: string;
   reason: string;
-  /** It runs again already. */
-  restarted: boolean;
+  /** What has become of the agent since. */
+  then: AfterExit;
   /** The conversation whose own agent it was; `null` where all share one. */
   sessionId: string | null;
 }
@@ -343,7 +346,7 @@ export class Chat {
   #learnExit(session: AgentSession | null, sessionId: string | null): void {
     const exit = session?.last_exit;
     if (!exit) return;
-    const learnt: Exit = { ...exit, restarted: session.agent_alive, sessionId };
+    const learnt: Exit = { ...exit, then: afterExit(session), sessionId };
     const isOther = (known: Exit) => known.at !== exit.at || known.sessionId !== sessionId;
     this.exits = [...this.exits.filter(isOther), learnt];
   }
@@ -364,6 +367,11 @@ export class Chat {
 /** Whether each conversation has an agent of its own. */
 export function hasOwnAgents(status: Status): boolean {
   return status.session_scope === "conversation";
+}
+
+function afterExit({ agent, agent_alive, last_start }: AgentSession): AfterExit {
+  if (agent_alive) return last_start?.resumed ? "remembers" : "told";
+  return agent === "crash_loop" ? "crash_loop" : "ended";
 }
 
 /** Whether something between us and the server, or the server itself, says that it cannot answer now. */

@@ -173,18 +173,30 @@ describe("the end of the agent’s program", () => {
   test("is told once, and then that it runs again", async () => {
     server.status = status({ agent_session: agent({ agent_alive: false, last_exit: exit }) });
     await started();
-    expect(chat.exits).toEqual([{ ...exit, restarted: false, sessionId: null }]);
+    expect(chat.exits).toEqual([{ ...exit, then: "ended", sessionId: null }]);
     await chat.readStatus();
     server.status = status({ agent_session: agent({ last_exit: exit }) });
     await chat.readStatus();
-    expect(chat.exits).toEqual([{ ...exit, restarted: true, sessionId: null }]);
+    expect(chat.exits).toEqual([{ ...exit, then: "told", sessionId: null }]);
     const again = { at: at(95), reason: "signal 9" };
     server.status = status({ agent_session: agent({ last_exit: again }) });
     await chat.readStatus();
     expect(chat.exits).toEqual([
-      { ...exit, restarted: true, sessionId: null },
-      { ...again, restarted: true, sessionId: null },
+      { ...exit, then: "told", sessionId: null },
+      { ...again, then: "told", sessionId: null },
     ]);
+  });
+
+  test("says what became of its memory, and of it", async () => {
+    const last_start = { at: at(91), resumed: true, after: "exited with status 1" };
+    server.status = status({ agent_session: agent({ last_exit: exit, last_start }) });
+    await started();
+    expect(chat.exits.map((known) => known.then)).toEqual(["remembers"]);
+    server.status = status({
+      agent_session: agent({ last_exit: exit, agent_alive: false, agent: "crash_loop" }),
+    });
+    await chat.readStatus();
+    expect(chat.exits.map((known) => known.then)).toEqual(["crash_loop"]);
   });
 
   test("is looked for when a turn begins to run, and when one ends", async () => {
@@ -206,11 +218,11 @@ describe("the end of the agent’s program", () => {
       return sessionId === undefined ? told : { ...told, agent_session: agent({ last_exit }) };
     });
     await showing(row(1));
-    const first = { ...exit, restarted: true, sessionId: SESSION };
+    const first = { ...exit, then: "told", sessionId: SESSION };
     expect(chat.exits).toEqual([first]);
     chat.show(OTHER_SESSION);
     await settle();
-    expect(chat.exits).toEqual([first, { ...other, restarted: true, sessionId: OTHER_SESSION }]);
+    expect(chat.exits).toEqual([first, { ...other, then: "told", sessionId: OTHER_SESSION }]);
   });
 
   test("is what a restart is for", async () => {

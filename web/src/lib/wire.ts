@@ -103,11 +103,15 @@ export interface AgentSession {
   state: "opening" | "idle" | "running" | "draining" | "resetting" | "failed";
   epoch: number;
   agent_alive: boolean;
+  /** `crash_loop`: it has ended too often, and only a reset starts it again. */
+  agent: "none" | "ready" | "ended" | "crash_loop";
   running: string | null;
   queued: string[];
   /** Further starts of the agent since the server's own start. */
   restarts: number;
   last_reason: string | null;
+  /** The agent's last start. `after` is how the one before it ended, where that was by itself. */
+  last_start: { at: string; resumed: boolean; after: string | null } | null;
   /** The agent's last end, if it ended. */
   last_exit: { at: string; reason: string } | null;
 }

@@ -100,6 +100,8 @@ export function agent(
     queued: [],
     restarts: 0,
     last_reason: null,
+    agent: "ready",
+    last_start: null,
     last_exit: null,
     ...more,
   };

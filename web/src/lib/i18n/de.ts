@@ -146,8 +146,14 @@ export const de: Messages = {
   exitSignal: (signal) => `Das Agentenprogramm wurde durch Signal ${signal} beendet.`,
   exitReset: "Der Agent wurde auf Wunsch neu gestartet.",
   exited: (reason) => `Das Agentenprogramm wurde beendet (${reason}).`,
-  restarted: "Es wurde neu gestartet und weiß nicht mehr, was vorher gesagt wurde.",
-  willRestart: "Die nächste Frage startet es neu; es weiß dann nicht mehr, was vorher gesagt wurde.",
+  exitIdle: "Der Agent ruht, weil ihn eine Weile niemand gebraucht hat.",
+  afterExit: {
+    remembers: "Er wurde neu gestartet und weiß, was vorher gesagt wurde.",
+    told: "Er wurde neu gestartet und erfährt, was in einem Gespräch zuletzt gesagt wurde.",
+    ended: "Die nächste Frage startet ihn neu.",
+    crash_loop:
+      "Er ist zu oft abgebrochen und wird nicht mehr gestartet. Starte ihn hier neu, um weiterzumachen.",
+  },
   offline: "Keine Verbindung. Was du sendest, wird aufgehoben und gesendet, sobald sie wieder da ist.",
   unreachable: "Der Server antwortet nicht. Diese Seite versucht es weiter.",
   signedOut: "Du bist nicht mehr angemeldet.",
