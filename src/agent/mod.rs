@@ -1,14 +1,18 @@
 //! The agent's side: how one is started (`profile`), what is typed to it (`envelope`), the files that are exchanged
-//! with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`), how its answer is read (`answer`), and the agents of
-//! which more must be known than a profile says (`claude`, `demo`).
+//! with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`, `transcript`), how its answer is read
+//! (`answer`), what tells it how to answer (`skill`), and the agents of which more must be known than a profile says
+//! (`claude`, `codex`, `demo`).
 
 pub mod answer;
 pub mod claude;
+pub mod codex;
 pub mod demo;
 pub mod envelope;
 pub mod hook;
 pub mod profile;
 pub mod signal;
+pub mod skill;
 pub mod spool;
+pub mod transcript;
 pub mod watch;
 pub mod writers;

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde::Deserialize;
 
-use super::claude;
+use super::{claude, codex};
 
-/// Profiles that are part of the program: name and text. `auto` takes the first one whose program is installed.
+/// Profiles that are part of the program: name and text.
 const BUILT_IN: &[(&str, &str)] = &[
     ("claude", include_str!("../../config/agents/claude.toml")),
+    ("codex", include_str!("../../config/agents/codex.toml")),
     ("demo", include_str!("../../config/agents/demo.toml")),
 ];
 
@@ -20,6 +21,9 @@ const OWN_PROGRAM: &str = "{paliadin}";
 
 /// Stands for the path of the generated settings in a profile's command.
 const SETTINGS: &str = "{settings}";
+
+/// Stands for the words that make codex call `paliadin hook`; a word of its own in a profile's command.
+const HOOKS: &str = "{hooks}";
 
 /// Stands for what the agent told that resumes its memory, in a profile's `resume`.
 const RESUME_ID: &str = "{resume_id}";
@@ -64,6 +68,9 @@ pub struct Profile {
     /// What a line of the terminal looks like in which the agent takes input; absent: nothing is known of it.
     #[serde(default)]
     pub input: Option<Pattern>,
+    /// What the terminal's title looks like while the agent takes input; absent: it tells nothing.
+    #[serde(default)]
+    pub idle_title: Option<Pattern>,
     /// What stands in the input instead of a long text that was pasted; absent: the text itself.
     #[serde(default)]
     pub pasted: Option<Pattern>,
@@ -196,14 +203,15 @@ pub enum ProfileError {
 }
 
 impl Profile {
-    /// The profile of this name; a file `<dir>/<name>.toml` goes before a built-in one. `auto` is the first built-in
-    /// agent whose program is on `path`, and the demo agent where none is.
+    /// The profile of this name; a file `<dir>/<name>.toml` goes before a built-in one. `auto` is `claude` where that
+    /// program is on `path`, and the demo agent where it is not.
     ///
     /// # Errors
     /// [`ProfileError`].
     pub fn find(name: &str, dir: &Path, path: Option<&OsString>) -> Result<Self, ProfileError> {
         if name == "auto" {
-            let installed = BUILT_IN.iter().find(|(name, _)| *name != "demo" && program_on_path(name, path).is_some());
+            let installed =
+                BUILT_IN.iter().find(|(name, _)| *name == "claude" && program_on_path(name, path).is_some());
             return Self::find(installed.map_or("demo", |(name, _)| name), dir, path);
         }
         let file = dir.join(format!("{name}.toml"));
@@ -237,6 +245,9 @@ impl Profile {
                 "`command` names {SETTINGS}, and without `hooks = \"claude\"` there are none"
             )));
         }
+        if profile.hooks != Some(Hooks::Codex) && profile.command.iter().any(|word| word == HOOKS) {
+            return Err(unusable(format!("`command` names {HOOKS}, and without `hooks = \"codex\"` there are none")));
+        }
         if profile.ready == ReadySign::Input && profile.input.is_none() {
             return Err(unusable("`ready = \"input\"` needs `input`".to_owned()));
         }
@@ -253,16 +264,26 @@ impl Profile {
         Ok(Self { name: name.to_owned(), ..profile })
     }
 
-    /// Settings that make the agent call the program `own` for its events, where the profile wants that.
-    pub fn settings(&self, own: &Path) -> Option<String> {
-        (self.hooks == Some(Hooks::Claude)).then(|| claude::settings(own))
+    /// A person's reply comes by way of `paliadin hook`.
+    fn has_reply_hook(&self) -> bool {
+        self.reply == Some(ReplyManner::Hook)
+    }
+
+    /// Settings that make the agent call the program `own` for its events, where the profile wants that. `version` is what
+    /// the agent program says of itself with `--version`; empty where it says nothing.
+    pub fn settings(&self, own: &Path, version: &str) -> Option<String> {
+        (self.hooks == Some(Hooks::Claude)).then(|| claude::settings(own, version, self.has_reply_hook()))
     }
 
     /// Program and arguments, with `own` in place of `{paliadin}`, and `settings` in place of `{settings}`.
     pub fn argv(&self, own: &Path, settings: Option<&Path>) -> Vec<String> {
         let own = own.display().to_string();
         let settings = settings.map(|path| path.display().to_string()).unwrap_or_default();
-        self.command.iter().map(|word| word.replace(OWN_PROGRAM, &own).replace(SETTINGS, &settings)).collect()
+        let given = |word: &String| match word.as_str() {
+            HOOKS => codex::arguments(Path::new(&own), self.has_reply_hook()),
+            word => vec![word.replace(OWN_PROGRAM, &own).replace(SETTINGS, &settings)],
+        };
+        self.command.iter().flat_map(given).collect()
     }
 
     /// The words with which it takes up the memory again that it named so; none where it cannot.
@@ -293,7 +314,7 @@ mod tests {
         for (name, _) in BUILT_IN {
             let profile = Profile::find(name, Path::new(""), None).unwrap();
             assert_eq!(&profile.name, name);
-            assert_eq!(profile.reply.is_some(), profile.is_demo(), "{name}");
+            assert!(profile.reply.is_some(), "{name}");
         }
         assert!(Profile::find("auto", Path::new(""), None).unwrap().is_demo());
     }
@@ -312,7 +333,7 @@ mod tests {
         let argv = claude.argv(Path::new("/bin/paliadin"), Some(Path::new("/spool/in/settings.json")));
         assert_eq!(argv[..3], ["claude", "--settings", "/spool/in/settings.json"]);
         assert!(!argv.iter().any(|word| word.contains('\n') || word.contains("{settings}")), "{argv:?}");
-        assert!(claude.settings(Path::new("/bin/paliadin")).unwrap().contains("'/bin/paliadin' hook"));
+        assert!(claude.settings(Path::new("/bin/paliadin"), "").unwrap().contains("'/bin/paliadin' hook"));
     }
 
     #[test]

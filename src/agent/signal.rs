@@ -4,7 +4,7 @@
 //! a line goes out in one write.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,31 @@ pub enum Signal {
         /// The answers to choose from; empty where any text will do.
         #[serde(default)]
         options: Vec<String>,
+        /// Under which name a reply is awaited in `in/`; `None` where it is typed, or given in the terminal only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<String>,
+    },
+    /// The next piece of a message of the agent's, as it is shown.
+    Said {
+        /// The turn that it answers.
+        turn_id: TurnId,
+        /// Which message: an agent may say several in one turn.
+        message: String,
+        /// Which piece of it: 0, 1, …
+        index: u32,
+        /// The piece.
+        text: String,
+    },
+    /// Where the agent writes down what happens in this turn, for what it tells in no other way.
+    Transcript {
+        /// The turn.
+        turn_id: TurnId,
+        /// Its file, one JSON object per line.
+        path: PathBuf,
+        /// Bytes that it had when the turn began.
+        from: u64,
+        /// The agent's own name for the turn.
+        prompt: String,
     },
     /// The wait of the last `attention` is over.
     AttentionOver {
@@ -94,6 +119,8 @@ impl Signal {
             Self::Submitted { turn_id }
             | Self::Activity { turn_id, .. }
             | Self::Attention { turn_id, .. }
+            | Self::Said { turn_id, .. }
+            | Self::Transcript { turn_id, .. }
             | Self::AttentionOver { turn_id }
             | Self::Heartbeat { turn_id }
             | Self::Stopped { turn_id, .. }
@@ -214,8 +241,21 @@ mod tests {
                 json!({"event": "activity", "turn_id": id, "tool": "x\ny", "label": "x\ny", "state": "started"}),
             ),
             (
-                Signal::Attention { turn_id, kind, prompt: text(), options: vec![text()] },
+                Signal::Attention { turn_id, kind, prompt: text(), options: vec![text()], reply: None },
                 json!({"event": "attention", "turn_id": id, "kind": "question", "prompt": "x\ny", "options": ["x\ny"]}),
+            ),
+            (
+                Signal::Attention { turn_id, kind, prompt: text(), options: Vec::new(), reply: Some(text()) },
+                json!({"event": "attention", "turn_id": id, "kind": "question", "prompt": "x\ny", "options": [],
+                    "reply": "x\ny"}),
+            ),
+            (
+                Signal::Said { turn_id, message: text(), index: 7, text: text() },
+                json!({"event": "said", "turn_id": id, "message": "x\ny", "index": 7, "text": "x\ny"}),
+            ),
+            (
+                Signal::Transcript { turn_id, path: "/t".into(), from: 9, prompt: text() },
+                json!({"event": "transcript", "turn_id": id, "path": "/t", "from": 9, "prompt": "x\ny"}),
             ),
             (Signal::AttentionOver { turn_id }, json!({"event": "attention_over", "turn_id": id})),
             (Signal::Heartbeat { turn_id }, json!({"event": "heartbeat", "turn_id": id})),

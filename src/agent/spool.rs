@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::signal;
@@ -44,6 +44,11 @@ impl Input {
             Self::Primer => "primer.md",
         }
     }
+}
+
+/// The file in `in/` with a person's reply to the question of this name.
+pub fn reply_file(turn: TurnId, question: &str) -> String {
+    format!("{turn}.reply-{question}")
 }
 
 /// Why a file of the spool was not used.
@@ -120,6 +125,11 @@ impl Spool {
         is_directory.then(|| Self { path, owner: rustix::process::geteuid().as_raw() })
     }
 
+    /// Who must own what the agent has written.
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
+
     /// Every turn of which a file lies here, and how long ago the newest of them was written.
     pub fn turns(&self) -> Vec<(TurnId, Duration)> {
         let files =
@@ -147,6 +157,25 @@ impl Spool {
         self.place(&format!("{turn}.{}", input.suffix()), bytes).map(drop)
     }
 
+    /// Puts a person's reply into `in/`, once: false where there is one already.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`]; then none is there.
+    pub fn write_reply(&self, turn: TurnId, question: &str, text: &str) -> Result<bool, SpoolError> {
+        let name = reply_file(turn, question);
+        let hidden = self.hide(&name, text.as_bytes())?;
+        let dir = self.dir("in")?;
+        let placed = rustix::fs::renameat_with(&dir, &hidden, &dir, name.as_str(), RenameFlags::NOREPLACE);
+        if placed.is_err() {
+            remove(&dir, &hidden);
+        }
+        match placed {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(SpoolError::io(&name, error)),
+        }
+    }
+
     /// Puts the settings that an agent is started with into `in/`, and gives their path.
     ///
     /// # Errors
@@ -156,14 +185,21 @@ impl Spool {
     }
 
     fn place(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
+        let hidden = self.hide(name, bytes)?;
+        let dir = self.dir("in")?;
+        let placed = rustix::fs::renameat(&dir, hidden.as_str(), &dir, name);
+        placed.map(|()| self.path.join("in").join(name)).map_err(|error| SpoolError::io(name, error))
+    }
+
+    /// Writes a file under a name that nobody looks for.
+    fn hide(&self, name: &str, bytes: &[u8]) -> Result<String, SpoolError> {
         let hidden = format!(".{name}");
         let dir = self.dir("in")?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = rustix::fs::openat(&dir, hidden.as_str(), flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)
-            .and_then(|file| std::fs::File::from(file).write_all(bytes))
-            .and_then(|()| Ok(rustix::fs::renameat(&dir, hidden.as_str(), &dir, name)?));
-        written.map(|()| self.path.join("in").join(name)).map_err(|error| SpoolError::io(name, error))
+            .and_then(|file| std::fs::File::from(file).write_all(bytes));
+        written.map(|()| hidden).map_err(|error| SpoolError::io(name, error))
     }
 
     /// Removes what was handed to the agent for this turn, whatever it is.

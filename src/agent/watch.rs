@@ -42,6 +42,8 @@ struct Hints {
     some: Notify,
     /// The answers of each spool that is watched that nobody is known to be still writing.
     whole: Mutex<HashMap<PathBuf, HashSet<TurnId>>>,
+    /// Files elsewhere whose changes count as changes of a spool.
+    elsewhere: Mutex<HashMap<PathBuf, PathBuf>>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,34 @@ impl SpoolWatch {
         Ok(spools.entry(path.to_path_buf()).or_insert_with(|| watch::channel(0).0).subscribe())
     }
 
+    /// From now on changes of this file, which lies elsewhere, count as changes of the spool at `path`; in the place of the
+    /// file for which that was so before. `None` for none.
+    ///
+    /// # Errors
+    /// Where its directory is missing or the kernel's limit of watches is reached.
+    pub fn attach(&self, path: &Path, file: Option<&Path>) -> Result<(), notify::Error> {
+        let mut elsewhere = lock(&self.inner.hints.elsewhere);
+        if file.is_some_and(|file| elsewhere.get(file).is_some_and(|spool| spool == path)) {
+            return Ok(());
+        }
+        let mut watcher = lock(&self.inner.watcher);
+        let before: Vec<PathBuf> =
+            elsewhere.iter().filter(|(_, spool)| *spool == path).map(|(file, _)| file.clone()).collect();
+        for file in before {
+            elsewhere.remove(&file);
+            let directory = file.parent();
+            if !elsewhere.keys().any(|other| other.parent() == directory) {
+                let _ = directory.map(|directory| watcher.unwatch(directory));
+            }
+        }
+        let Some((file, directory)) = file.and_then(|file| Some((file, file.parent()?))) else { return Ok(()) };
+        if !elsewhere.keys().any(|other| other.parent() == Some(directory)) {
+            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        }
+        elsewhere.insert(file.to_path_buf(), path.to_path_buf());
+        Ok(())
+    }
+
     /// Whether the answer file of this turn, which is there, is all that its writer meant to write: it was renamed to where
     /// it is, or whoever wrote it there has closed it. What nobody watched come is taken as whole where no process has it
     /// open for writing.
@@ -161,6 +191,9 @@ impl Hints {
                 for path in &event.paths {
                     self.note_answer(event.kind, path);
                     dirty.changed(path);
+                    if let Some(spool) = lock(&self.elsewhere).get(path) {
+                        dirty.spools.entry(spool.clone()).or_default();
+                    }
                 }
             }
             Err(error) => {

@@ -35,6 +35,8 @@ pub enum AgentEvent {
         prompt: String,
         /// What can be chosen from; empty where any text will do.
         options: Vec<String>,
+        /// Under which name the agent's hook waits for the reply, if one does.
+        reply: Option<String>,
     },
     /// It waits no more.
     AttentionOver,
@@ -140,6 +142,8 @@ pub struct Reply {
     pub turn_id: TurnId,
     /// Which of its questions in this turn (1, 2, …).
     pub number: u32,
+    /// Under which name the agent's hook waits for it, if one does.
+    pub name: Option<String>,
     /// One line of sanitised text.
     pub text: String,
     /// The question that it waits for, as far as is known by now.

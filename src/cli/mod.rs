@@ -3,6 +3,7 @@
 mod ask;
 mod hook;
 mod serve;
+mod skill;
 mod token;
 mod user;
 
@@ -45,6 +46,9 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// The skill that tells agents how to answer
+    #[command(subcommand)]
+    Skill(skill::Skill),
     /// Agents that are part of this program
     #[command(subcommand)]
     Agent(Agent),
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Ask(ask) => ask.run(&global),
         Command::User(user) => on_store(&global, async |store| user.run(store).await),
         Command::Token(token) => on_store(&global, async |store| token.run(store).await),
+        Command::Skill(skill) => skill.run(&global),
         Command::Agent(Agent::Demo { typed_log }) => {
             demo::run(demo::Options::from_environment(typed_log)).unwrap_or_else(|error| fail(1, error))
         }

@@ -1,6 +1,8 @@
 //! Which backend the turns go to.
 
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StartError;
 use crate::agent::profile::Profile;
@@ -8,6 +10,9 @@ use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, Local
 use crate::config::Config;
 use crate::tmux::{self, TmuxError};
 use crate::turn::ErrorCode;
+
+/// How long an agent program may take to tell its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The backend that the configuration names; for `auto`, what this host can run.
 ///
@@ -46,6 +51,7 @@ pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, 
             .map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string()))
             .into_iter()
             .collect(),
+        agent_version: agent_version(&profile).await,
         profile,
         ready_timeout: agent.ready_timeout,
         confirm_timeout: agent.confirm_timeout,
@@ -64,4 +70,26 @@ pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, 
     }
     let backend = LocalBackend::start(local).await.map_err(StartError::Agents)?;
     Ok(Arc::new(backend))
+}
+
+/// What the program of this profile says of itself, where it matters for how it is started.
+async fn agent_version(profile: &Profile) -> String {
+    let (Some(_), Some(program)) = (profile.hooks, profile.command.first()) else { return String::new() };
+    let mut command = tokio::process::Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(VERSION_TIMEOUT, command.output()).await {
+        Ok(Ok(output)) => {
+            let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            tracing::info!(program, version, "agent program found");
+            version
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(program, %error, "the agent program does not run");
+            String::new()
+        }
+        Err(_) => {
+            tracing::warn!(program, "the agent program does not tell its version");
+            String::new()
+        }
+    }
 }

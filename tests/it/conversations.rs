@@ -162,16 +162,17 @@ async fn the_status_tells_of_limits_and_of_the_agents_last_end() -> Tested {
     assert_eq!(user.status().await?["max_message"], 65_536);
     assert_eq!(user.response("!echo x").await?, "x");
     let session = user.status().await?["agent_session"].clone();
-    assert_eq!((&session["last_exit"], &session["last_reason"]), (&Value::Null, &json!("agent ready")));
+    assert_eq!((&session["last_exit"], &session["last_reason"]), (&Value::Null, &json!("agent started")));
     user.answer("!die").await?;
     assert_eq!(user.response("!echo x").await?, "x");
     let session = user.status().await?["agent_session"].clone();
     assert_eq!(session["last_exit"]["reason"], "the agent exited with status 1");
     assert!(session["last_exit"]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{session}");
-    assert_eq!(session["last_reason"], "agent ready again; before, the agent exited with status 1");
+    assert_eq!(session["last_reason"], "agent restarted after it exited with status 1, it remembers nothing");
     user.reset().await?;
     assert_eq!(user.response("!echo x").await?, "x");
     let session = user.status().await?["agent_session"].clone();
-    assert_eq!(session["last_reason"], "agent ready again; before, the agent was ended by a reset");
+    assert_eq!(session["last_reason"], "agent started");
+    assert_eq!(session["last_exit"]["reason"], "the agent was ended by a reset");
     Ok(())
 }

@@ -18,6 +18,7 @@ mod late;
 mod messages;
 mod pages;
 mod robustness;
+mod skill;
 mod spool;
 mod store;
 mod streams;

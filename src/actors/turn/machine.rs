@@ -127,6 +127,16 @@ pub enum Leaves {
 struct Asked {
     is_permission: bool,
     options: Vec<String>,
+    name: Option<String>,
+}
+
+/// A question of the agent's that can be replied to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenQuestion {
+    /// Which of its questions in this turn (1, 2, …).
+    pub number: u32,
+    /// See [`AgentEvent::Attention`].
+    pub name: Option<String>,
 }
 
 /// Why a reply is not handed to the agent.
@@ -183,12 +193,13 @@ impl Machine {
         self.asked.as_ref().map(|_| self.attentions)
     }
 
-    /// Whether this line may be handed to the agent as a reply, and to which of its questions in this turn (1, 2, …).
-    pub fn reply(&self, line: &str) -> Result<u32, NoReply> {
+    /// Whether this line may be handed to the agent as a reply, and to which of its questions.
+    pub fn reply(&self, line: &str) -> Result<OpenQuestion, NoReply> {
         let asked = self.asked.as_ref().ok_or(NoReply::NothingAsked)?;
         // An option is typed as any text is.
         let chosen = asked.options.is_empty() || asked.options.iter().any(|option| envelope::line(option) == line);
-        if asked.is_permission && !chosen { Err(NoReply::NotAnOption) } else { Ok(self.attentions) }
+        let question = || OpenQuestion { number: self.attentions, name: asked.name.clone() };
+        if asked.is_permission && !chosen { Err(NoReply::NotAnOption) } else { Ok(question()) }
     }
 
     /// Takes one step.
@@ -262,10 +273,10 @@ impl Machine {
                 }
             },
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
-            AgentEvent::Attention { kind, prompt, options } => {
+            AgentEvent::Attention { kind, prompt, options, reply: name } => {
                 let data = json!({ "kind": kind, "prompt": prompt, "options": options });
                 self.attentions += 1;
-                self.asked = Some(Asked { is_permission: kind == "permission", options });
+                self.asked = Some(Asked { is_permission: kind == "permission", options, name });
                 let is_news = self.attentions > self.told.attentions;
                 let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
                 (self, told.into_iter().chain([Effect::Attention(true)]).collect())

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::machine::OpenQuestion;
 use super::{NoReply, TurnActor, TurnRun};
 use crate::backend::{BackendError, Replied, Reply};
 use crate::turn::EventId;
@@ -37,12 +38,12 @@ impl TurnActor {
         let PersonsReply { attention, line: text, until } = said;
         // It may be an answer to an earlier question, sent again or late.
         let meant = if run.attention == Some(attention) { Ok(()) } else { Err(NoReply::NothingAsked) };
-        let number = match meant.and_then(|()| run.machine.reply(&text)) {
-            Ok(number) => number,
+        let OpenQuestion { number, name } = match meant.and_then(|()| run.machine.reply(&text)) {
+            Ok(question) => question,
             Err(refusal) => return drop(reply.send(Err(refusal.into()))),
         };
         let Some(agent) = run.agent.clone() else { return };
-        let said = Reply { turn_id: run.turn.turn_id, number, text, asks: run.asks.subscribe(), until };
+        let said = Reply { turn_id: run.turn.turn_id, number, name, text, asks: run.asks.subscribe(), until };
         tokio::spawn(async move {
             let answer = match agent.reply(said).await {
                 Ok(Replied::Typed) => Ok(()),

@@ -268,7 +268,7 @@ impl Agent {
                 self.screen.piece(prompt.as_bytes());
                 self.screen.end_of_answer();
                 let (kind, options) = (AttentionKind::Question, Vec::new());
-                self.report_of(id, |turn_id| Signal::Attention { turn_id, kind, prompt, options });
+                self.report_of(id, |turn_id| Signal::Attention { turn_id, kind, prompt, options, reply: None });
                 Work::Ask
             }
         };

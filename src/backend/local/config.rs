@@ -18,6 +18,8 @@ pub struct LocalConfig {
     pub own_program: PathBuf,
     /// How the agent is started and typed to.
     pub profile: Profile,
+    /// What the agent program says of itself with `--version`; empty where nobody asked, or it said nothing.
+    pub agent_version: String,
     /// Variables that agents get beside those of their profile.
     pub environment: Vec<(String, String)>,
     /// Deadline for the ready signal.

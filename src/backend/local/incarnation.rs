@@ -11,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
+use super::transcript::Transcript;
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::{Changes, SpoolWatch};
@@ -41,6 +42,8 @@ pub struct Incarnation {
     exit: watch::Receiver<Option<Exit>>,
     reports: Mutex<Reports>,
     pub(super) memory: watch::Sender<Memory>,
+    /// What the agent writes down of the turn that it was given last.
+    transcript: Mutex<Option<Transcript>>,
     /// Held by whoever types.
     pub(super) keyboard: AsyncMutex<Keyboard>,
 }
@@ -83,8 +86,8 @@ impl Incarnation {
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
         tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
-        let memory = watch::Sender::new(memory);
-        Self { config, server, terminal, spool, watch, changes, place, exit, reports, memory, keyboard }
+        let (memory, transcript) = (watch::Sender::new(memory), Mutex::default());
+        Self { config, server, terminal, spool, watch, changes, place, exit, reports, memory, transcript, keyboard }
     }
 
     /// `Some` once the process is gone.
@@ -107,7 +110,10 @@ impl Incarnation {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         let (lines, next) = self.spool.read_signals(reports.offset)?;
         reports.offset = next;
-        let known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
+        let mut known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
+        if let Some(ending) = self.read_transcript(&known) {
+            known.push(ending);
+        }
         known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
         self.memory.send_if_modified(|memory| {
             let before = memory.clone();
@@ -115,6 +121,30 @@ impl Incarnation {
             *memory != before
         });
         Ok(known)
+    }
+
+    /// How the turn ended, where only what the agent writes down tells.
+    fn read_transcript(&self, news: &[SignalLine]) -> Option<SignalLine> {
+        let mut transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in news {
+            match &line.signal {
+                Signal::Transcript { turn_id, path, from, prompt } => {
+                    *transcript = Some(Transcript::new(*turn_id, path, *from, prompt));
+                }
+                signal if signal.ends().is_some_and(|turn| transcript.as_ref().is_some_and(|t| t.turn == turn)) => {
+                    *transcript = None;
+                }
+                _ => {}
+            }
+        }
+        let file = transcript.as_ref().map(|transcript| transcript.path.as_path());
+        // Its directory may not be there yet: then it is tried again with the next news.
+        if let Err(error) = self.watch.attach(self.spool.path(), file) {
+            tracing::debug!(place = self.place, %error, "what the agent writes down is not watched");
+        }
+        let ending = transcript.as_mut()?.read(self.spool.owner())?;
+        *transcript = None;
+        Some(SignalLine::now(ending))
     }
 
     /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report. What it

@@ -7,6 +7,7 @@ mod incarnation;
 mod left;
 mod reader;
 mod reply;
+mod transcript;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -99,7 +100,11 @@ impl LocalBackend {
         env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
         env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
         let (profile, own) = (&self.config.profile, &self.config.own_program);
-        let settings = profile.settings(own).map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
+        let settings = profile
+            .settings(own, &self.config.agent_version)
+            .map(|text| spool.write_settings(&text))
+            .transpose()
+            .map_err(failed)?;
         let argv = profile.argv(own, settings.as_deref());
         Ok(SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv, more: Vec::new() })
     }

@@ -1,5 +1,7 @@
 //! Reads what the spool shows of one turn: whole looks, each telling what is new since the one before.
 
+use std::collections::BTreeMap;
+
 use crate::agent::answer::{self, MAX_TRAILER};
 use crate::agent::signal::{ActivityState, AttentionKind, Signal, SignalLine};
 use crate::agent::spool::{Chunk, Spool, SpoolError};
@@ -10,6 +12,8 @@ use crate::turn::{ErrorCode, TurnId};
 const MAX_PROMPT: usize = 8 * 1024;
 /// Options of what an agent asks.
 const MAX_OPTIONS: usize = 64;
+/// Pieces of a message that are kept until those before them come.
+const MAX_EARLY: usize = 1_000;
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -39,6 +43,8 @@ pub struct Reader {
     text: String,
     /// Bytes of `text` that were reported.
     reported: usize,
+    /// What the agent says of its messages, where it does not write its answer to a file.
+    said: Said,
 }
 
 impl Reader {
@@ -54,6 +60,7 @@ impl Reader {
             broken: Vec::new(),
             text: String::new(),
             reported: 0,
+            said: Said::default(),
         }
     }
 
@@ -75,7 +82,16 @@ impl Reader {
         let mut seen = Seen::default();
         let mut over = None;
         for line in signals {
-            self.hear(line.signal, &mut seen.events, &mut over);
+            match line.signal {
+                Signal::Said { turn_id, message, index, text } if turn_id == self.turn => {
+                    self.confirmed = true;
+                    self.said.take(message, index, text);
+                    if let Some(delta) = self.say()? {
+                        seen.events.push(AgentEvent::Delta(delta));
+                    }
+                }
+                signal => self.hear(signal, &mut seen.events, &mut over),
+            }
         }
         if let Some(answer) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
             self.confirmed = true;
@@ -102,21 +118,22 @@ impl Reader {
 
     fn hear(&mut self, signal: Signal, events: &mut Vec<AgentEvent>, over: &mut Option<Over>) {
         let (turn, event) = match signal {
-            Signal::Ready { .. } => return,
+            Signal::Ready { .. } | Signal::Said { .. } | Signal::Transcript { .. } => return,
             Signal::Submitted { turn_id } => (turn_id, None),
             Signal::Activity { turn_id, label, state, .. } => {
                 let label = label.chars().take(MAX_PROMPT).collect();
                 let activity = (state == ActivityState::Started).then_some(label);
                 (turn_id, Some(AgentEvent::Activity(activity)))
             }
-            Signal::Attention { turn_id, kind, prompt, options } => {
+            Signal::Attention { turn_id, kind, prompt, options, reply } => {
                 let kind = match kind {
                     AttentionKind::Question => "question",
                     AttentionKind::Permission => "permission",
                 };
                 let short = |text: String| text.chars().take(MAX_PROMPT).collect::<String>();
                 let options = options.into_iter().take(MAX_OPTIONS).map(short).collect();
-                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt: short(prompt), options }))
+                let prompt = short(prompt);
+                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt, options, reply }))
             }
             Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::AttentionOver)),
             Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
@@ -166,6 +183,15 @@ impl Reader {
         if body > self.max_response { Err(too_large(body)) } else { Ok(text) }
     }
 
+    /// Takes up what the agent has said, unless it writes its answer to a file; returns what may be shown of it.
+    fn say(&mut self) -> Result<Option<String>, BackendError> {
+        if self.part_read > 0 || self.rewritten {
+            return Ok(None);
+        }
+        self.text.push_str(&self.said.next(self.text.is_empty()));
+        self.shown()
+    }
+
     /// Takes up what was appended to the partial answer; returns what may be shown of it.
     fn part(&mut self, chunk: Chunk) -> Result<Option<String>, BackendError> {
         if chunk.start < self.part_read {
@@ -186,6 +212,11 @@ impl Reader {
         let rest = self.broken.split_off(whole);
         let characters = std::mem::replace(&mut self.broken, rest);
         self.text.push_str(&String::from_utf8_lossy(&characters));
+        self.shown()
+    }
+
+    /// What may be shown of the text that was not before.
+    fn shown(&mut self) -> Result<Option<String>, BackendError> {
         if self.text.len() > self.limit as usize {
             return Err(too_large(self.text.len()));
         }
@@ -196,6 +227,46 @@ impl Reader {
         let delta = self.text[self.reported..settled].to_owned();
         self.reported = settled;
         Ok(Some(delta))
+    }
+}
+
+/// The messages that an agent says in a turn, one after the other, as pieces that may come in any order.
+#[derive(Debug, Default)]
+struct Said {
+    /// The message that is being said, and which piece of it is next.
+    message: Option<(String, u32)>,
+    /// Pieces that came too early.
+    early: BTreeMap<u32, String>,
+    /// What can be taken up.
+    ready: String,
+}
+
+impl Said {
+    fn take(&mut self, message: String, index: u32, text: String) {
+        let next = match &mut self.message {
+            Some((current, next)) if *current == message => next,
+            before => {
+                // Shown as one text until the whole answer is known, which is the last message.
+                if before.is_some() && !self.ready.ends_with("\n\n") {
+                    self.ready.push_str("\n\n");
+                }
+                self.early.clear();
+                &mut before.insert((message, 0)).1
+            }
+        };
+        if index >= *next && self.early.len() < MAX_EARLY {
+            self.early.insert(index, text);
+        }
+        while let Some(text) = self.early.remove(next) {
+            self.ready.push_str(&text);
+            *next += 1;
+        }
+    }
+
+    /// What was not taken up yet. The answer itself has no blank at its beginning.
+    fn next(&mut self, first: bool) -> String {
+        let text = std::mem::take(&mut self.ready);
+        if first { text.trim_start().to_owned() } else { text }
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::delivery::{PASTE_TRIES, died, is_unsure};
 use super::incarnation::{Incarnation, unavailable};
+use crate::agent::profile::ReplyManner;
 use crate::backend::{BackendError, Replied, Reply};
 use crate::tmux::{self, TmuxError};
 use crate::turn::ErrorCode;
@@ -13,6 +14,9 @@ pub async fn reply(agent: &Incarnation, reply: &Reply) -> Result<Replied, Backen
     let Ok(keyboard) = timeout_at(reply.until, agent.keyboard.lock()).await else { return Err(withdrawn()) };
     if keyboard.interrupted == Some(reply.turn_id) {
         return Ok(Replied::Refused);
+    }
+    if agent.config.profile.reply == Some(ReplyManner::Hook) {
+        return hand_over(agent, reply);
     }
     let fence = reply.turn_id.to_string();
     let (number, text) = (reply.number, reply.text.as_str());
@@ -46,6 +50,23 @@ pub async fn reply(agent: &Incarnation, reply: &Reply) -> Result<Replied, Backen
         Err(error) if error.is_missing_target() => Err(died("it takes no reply any more")),
         error if is_unsure(&error) => Err(uncertain()),
         Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// Puts the reply where the agent's hook waits for it. That is there once, so it is taken once.
+fn hand_over(agent: &Incarnation, reply: &Reply) -> Result<Replied, BackendError> {
+    let Some(name) = reply.name.as_deref().filter(|_| *reply.asks.borrow() == Some(reply.number)) else {
+        return Ok(Replied::Refused);
+    };
+    if Instant::now() >= reply.until {
+        return Err(withdrawn());
+    }
+    match agent.spool.write_reply(reply.turn_id, name, &reply.text) {
+        Ok(true) => Ok(Replied::Typed),
+        Ok(false) => Ok(Replied::Refused),
+        Err(error) => {
+            Err(BackendError::new(ErrorCode::UpstreamError, format!("the reply is not handed over: {error}")))
+        }
     }
 }
 

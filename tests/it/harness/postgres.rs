@@ -154,6 +154,11 @@ impl Cluster {
         Ok(paused)
     }
 
+    /// The directory of its socket.
+    pub fn socket(&self) -> &Path {
+        &self.directory
+    }
+
     /// The address of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{SUPERUSER}@localhost/{database}?host={}", self.directory.display())

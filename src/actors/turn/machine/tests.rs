@@ -27,7 +27,7 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         Just(AgentEvent::Heartbeat),
         "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
         Just(AgentEvent::Activity(Some("reading".to_owned()))),
-        Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![] }),
+        Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None }),
         Just(AgentEvent::AttentionOver),
         "[ab\n]{0,6}".prop_map(AgentEvent::Done),
         Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
@@ -70,6 +70,10 @@ fn any_run() -> impl Strategy<Value = Vec<Input>> {
         prefix.extend(rest);
         prefix
     })
+}
+
+fn question(number: u32) -> Result<OpenQuestion, NoReply> {
+    Ok(OpenQuestion { number, name: None })
 }
 
 proptest! {
@@ -132,7 +136,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(machine.asks(), asked.then_some(number));
-            prop_assert_eq!(machine.reply("x"), if asked { Ok(number) } else { Err(NoReply::NothingAsked) });
+            prop_assert_eq!(machine.reply("x"), if asked { question(number) } else { Err(NoReply::NothingAsked) });
         }
     }
 
@@ -148,21 +152,22 @@ proptest! {
 fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
     let ask = |kind: &str, options: &[&str]| {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let attention = AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options };
+        let attention = AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options, reply: None };
         let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
         run(ready.into_iter().chain([Input::Agent(attention)])).0
     };
     let leave = ask("permission", &["allow", "deny\nall"]);
-    assert_eq!((leave.reply("allow"), leave.reply("deny all")), (Ok(1), Ok(1)));
+    assert_eq!((leave.reply("allow"), leave.reply("deny all")), (question(1), question(1)));
     assert_eq!((leave.reply("Allow"), leave.reply("")), (Err(NoReply::NotAnOption), Err(NoReply::NotAnOption)));
-    assert_eq!(ask("permission", &[]).reply("why?"), Ok(1));
-    assert_eq!(ask("question", &["red", "blue"]).reply("green"), Ok(1));
+    assert_eq!(ask("permission", &[]).reply("why?"), question(1));
+    assert_eq!(ask("question", &["red", "blue"]).reply("green"), question(1));
     let (again, _) = leave.step(Input::Agent(AgentEvent::Attention {
         kind: "question".to_owned(),
         prompt: "!".to_owned(),
         options: vec![],
+        reply: None,
     }));
-    assert_eq!(again.reply("x"), Ok(2));
+    assert_eq!(again.reply("x"), question(2));
     assert_eq!(again.step(Input::Agent(AgentEvent::Delta("y".to_owned()))).0.reply("x"), Err(NoReply::NothingAsked));
 }
 
@@ -225,14 +230,14 @@ proptest! {
 
 #[test]
 fn what_was_told_before_is_not_told_again() {
-    let asks = AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![] };
+    let asks = AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
     let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
     assert!(effects.contains(&Effect::Start { tell: false }));
     assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
-    assert_eq!(machine.reply("x"), Ok(1));
+    assert_eq!(machine.reply("x"), question(1));
     let (machine, effects) = machine.step(Input::Agent(asks));
     assert!(matches!(effects.first(), Some(Effect::Emit(EventKind::Attention, _))), "this one is new");
-    assert_eq!(machine.reply("x"), Ok(2));
+    assert_eq!(machine.reply("x"), question(2));
 }
 
 #[test]

@@ -5,54 +5,20 @@
 //! signals, and lays what follows to it. Programs wait for their hooks one after another, save for tools that run at
 //! once, and those do not change the turn.
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+mod ask;
+mod meaning;
+mod memory;
 
-use rustix::fs::OFlags;
-use rustix::io::Errno;
+use std::io::{self, Read};
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::claude;
-use super::signal::{self, FILE_MODE, Signal};
-use crate::turn::TurnId;
+use self::meaning::{Meaning, Then};
+use super::signal;
 
 /// Bytes of an event that are read. Claude Code sends tools' results along, which no signal needs.
 const MAX_EVENT: u64 = 4 * 1024 * 1024;
-/// Name of the file in `out/` that remembers the open turn.
-const MEMORY: &str = ".turn";
-/// Bytes of it that are read: an id and a word.
-const MAX_MEMORY: u64 = 64;
-
-/// The turn that the agent works on, as the hook remembers it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OpenTurn {
-    /// Which turn.
-    pub turn_id: TurnId,
-    /// It waits for a person, and the server was told.
-    pub asked: bool,
-}
-
-/// What one event of an agent program means.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Meaning {
-    /// What is reported, in this order.
-    pub signals: Vec<Signal>,
-    /// What becomes of the open turn.
-    pub then: Then,
-}
-
-/// What becomes of the open turn after an event.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Then {
-    /// Nothing.
-    #[default]
-    Same,
-    /// It is this one, like this.
-    Open(OpenTurn),
-    /// There is none.
-    Closed,
-}
-
 /// Why an event was not reported, or not wholly. One line, without the event's texts.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
@@ -72,35 +38,47 @@ pub enum HookError {
     },
 }
 
+/// How the hook works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// A person's reply to what the agent asks comes by way of the hook: it waits for it.
+    pub reply: bool,
+}
+
 /// Reads one event from `input` and reports it in the spool. Without a spool, nothing is reported: then the agent is a
-/// person's own.
+/// person's own. Gives what is to be printed for the agent, mostly nothing: for a question that waits for a person, their
+/// reply, once it is there.
 ///
 /// # Errors
 /// [`HookError`].
-pub fn run(mut input: impl Read, spool: Option<&Path>) -> Result<(), HookError> {
+pub fn run(mut input: impl Read, spool: Option<&Path>, options: Options) -> Result<Option<String>, HookError> {
     let mut event = Vec::new();
     input.by_ref().take(MAX_EVENT).read_to_end(&mut event).map_err(HookError::Input)?;
     // Whoever writes shall be able to finish.
     io::copy(&mut input, &mut io::sink()).map_err(HookError::Input)?;
-    let Some(spool) = spool else { return Ok(()) };
+    let Some(spool) = spool else { return Ok(None) };
     let event = parse(&event).map_err(HookError::Event)?;
-    report(&spool.join("out"), &event)
+    let out = spool.join("out");
+    let open = memory::recall(&out);
+    let meaning = meaning::of(&event, open.as_ref(), options.reply);
+    report(&out, open.as_ref(), &meaning)?;
+    match meaning.awaits {
+        Some(question) => ask::wait(spool, &question).map_err(|error| HookError::Spool { what: "a reply", error }),
+        None => Ok(None),
+    }
 }
 
-fn report(out: &Path, event: &Value) -> Result<(), HookError> {
-    let memory = out.join(MEMORY);
-    let open = recall(&memory);
-    let Meaning { signals, then } = claude::meaning(event, open);
+fn report(out: &Path, open: Option<&memory::OpenTurn>, meaning: &Meaning) -> Result<(), HookError> {
     // Before anything is told: what the server does about it may come back as the next event at once.
-    let remembered = match then {
-        Then::Open(turn) if open != Some(turn) => remember(&memory, turn),
-        Then::Closed => forget(&memory),
+    let remembered = match &meaning.then {
+        Then::Open(turn) if open != Some(turn) => memory::remember(out, turn),
+        Then::Closed => memory::forget(out),
         _ => Ok(()),
     };
-    for signal in signals {
+    for signal in meaning.signals.iter().cloned() {
         signal::append(out, signal).map_err(|error| HookError::Spool { what: signal::FILE_NAME, error })?;
     }
-    remembered.map_err(|error| HookError::Spool { what: MEMORY, error })
+    remembered.map_err(|error| HookError::Spool { what: memory::FILE, error })
 }
 
 /// The event, also where it holds bytes that are no UTF-8, or halves of surrogate pairs: programs in JavaScript cut
@@ -138,46 +116,16 @@ fn without_half_pairs(json: &str) -> String {
     mended
 }
 
-/// The open turn; `None` also where the file is not what it must be.
-fn recall(memory: &Path) -> Option<OpenTurn> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = std::fs::File::from(rustix::fs::open(memory, flags, FILE_MODE).ok()?);
-    let mut text = String::new();
-    file.take(MAX_MEMORY).read_to_string(&mut text).ok()?;
-    let mut words = text.split_whitespace();
-    let turn_id = words.next()?.parse().ok()?;
-    Some(OpenTurn { turn_id, asked: words.next() == Some("asked") })
-}
-
-/// Written beside and renamed, so that a hook that runs at the same time never reads half of it.
-fn remember(memory: &Path, turn: OpenTurn) -> io::Result<()> {
-    let beside = PathBuf::from(format!("{}.{}", memory.display(), std::process::id()));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = std::fs::File::from(rustix::fs::open(&beside, flags, FILE_MODE)?);
-    let text = format!("{}{}\n", turn.turn_id, if turn.asked { " asked" } else { "" });
-    let placed = file.write_all(text.as_bytes()).and_then(|()| std::fs::rename(&beside, memory));
-    if placed.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    placed
-}
-
-fn forget(memory: &Path) -> io::Result<()> {
-    match rustix::fs::unlink(memory) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::agent::signal::SignalLine;
+    use crate::agent::signal::{Signal, SignalLine};
+    use crate::turn::TurnId;
 
     fn hook(spool: &Path, event: &Value) -> Result<(), HookError> {
-        run(event.to_string().as_bytes(), Some(spool))
+        run(event.to_string().as_bytes(), Some(spool), Options::default()).map(drop)
     }
 
     fn signals(spool: &Path) -> Vec<Signal> {
@@ -235,7 +183,7 @@ mod tests {
         let (spool, turn_id) = (fixture(), TurnId::fresh());
         hook(spool.path(), &prompt(turn_id)).unwrap();
         let event = br#"{"hook_event_name":"Stop","last_assistant_message":"\ud83d\ude00 \\ud800 \ud83d \"ok\" "#;
-        run([&event[..], b"\xff\"}"].concat().as_slice(), Some(spool.path())).unwrap();
+        run([&event[..], b"\xff\"}"].concat().as_slice(), Some(spool.path()), Options::default()).unwrap();
         let message = Some("\u{1f600} \\ud800 \u{fffd} \"ok\" \u{fffd}".to_owned());
         assert_eq!(signals(spool.path())[1], Signal::Stopped { turn_id, message });
         for odd in ["", "\\", "\\u", "\\u12", "\\ud800", "\\ud800\\", "\\ü", "\\ud800\\u00e9", "\\dc00"] {
@@ -247,17 +195,20 @@ mod tests {
     fn what_cannot_be_used_is_an_error_and_no_panic() {
         let spool = fixture();
         for garbage in ["", "{", "\\", "\u{fffd}", &"[".repeat(100_000)] {
-            assert!(matches!(run(garbage.as_bytes(), Some(spool.path())), Err(HookError::Event(_))));
+            assert!(matches!(
+                run(garbage.as_bytes(), Some(spool.path()), Options::default()),
+                Err(HookError::Event(_))
+            ));
         }
         for harmless in ["null", "[]", "{}", r#"{"hook_event_name":7}"#, r#"{"hook_event_name":"Dream"}"#] {
-            run(harmless.as_bytes(), Some(spool.path())).unwrap();
+            run(harmless.as_bytes(), Some(spool.path()), Options::default()).unwrap();
         }
         let endless = io::repeat(b' ').take(MAX_EVENT + 10);
-        assert!(matches!(run(endless, Some(spool.path())), Err(HookError::Event(_))));
+        assert!(matches!(run(endless, Some(spool.path()), Options::default()), Err(HookError::Event(_))));
         assert!(signals(spool.path()).is_empty());
         let error = hook(&spool.path().join("gone"), &prompt(TurnId::fresh())).unwrap_err();
         assert!(matches!(error, HookError::Spool { .. }), "{error}");
-        run(prompt(TurnId::fresh()).to_string().as_bytes(), None).unwrap();
+        run(prompt(TurnId::fresh()).to_string().as_bytes(), None, Options::default()).unwrap();
     }
 
     #[test]
