@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, default_state_dir, load};
 
@@ -103,6 +103,8 @@ pub struct Agent {
     pub profile: String,
     /// First part of agent session names.
     pub session_prefix: String,
+    /// What has an agent session of its own.
+    pub session_scope: SessionScope,
     /// Directory of further profiles; empty for none.
     pub profiles_dir: PathBuf,
     /// Deadline for the ready signal.
@@ -145,6 +147,27 @@ pub struct Health {
     /// How long a probe may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+}
+
+/// What has an agent session of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum SessionScope {
+    /// Every user, for all conversations.
+    User,
+    /// Every conversation.
+    Conversation,
+}
+
+impl TryFrom<String> for SessionScope {
+    type Error = String;
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "user" => Ok(Self::User),
+            "conversation" => Ok(Self::Conversation),
+            _ => Err(format!("{word:?} is not known; there are `user` and `conversation`")),
+        }
+    }
 }
 
 /// Section `[turn]`.

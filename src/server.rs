@@ -2,6 +2,7 @@
 
 mod choice;
 mod held;
+mod passage;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
 use crate::backend::BackendError;
-use crate::config::Config;
+use crate::config::{Config, SessionScope};
 use crate::http::listener::GuardedListener;
 use crate::http::signin::SignInLinks;
 use crate::http::{App, router};
@@ -110,6 +111,7 @@ impl Server {
         let streams = Arc::new(Streams::default());
         let limits = Limits {
             queue: config.turn.queue_limit,
+            conversations_apart: config.agent.session_scope == SessionScope::Conversation,
             live_agents: config.agent.max_live,
             patience: Patience { silence: config.turn.silence_timeout, deadline: config.turn.deadline },
             drain: config.turn.drain_timeout,
@@ -233,7 +235,7 @@ impl Server {
     }
 }
 
-/// The state directory, for our account alone.
+/// The state directory, for our account alone; agents of other accounts may pass through.
 ///
 /// # Errors
 /// Where it cannot be made.
@@ -241,8 +243,7 @@ pub fn private_dir(config: &Config) -> Result<(), StartError> {
     let dir = &config.state.dir;
     // It may be a link to another disk; what it leads to has to be ours alone.
     let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
-    private::directory(&real)
-        .map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
+    private::passable(&real).map_err(|error| StartError::Configuration(format!("state.dir: {} {error}", dir.display())))
 }
 
 /// Opens the database that the configuration names.

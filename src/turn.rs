@@ -305,6 +305,10 @@ impl EventKind {
     }
 }
 
+/// The `kind` of an [`EventKind::Attention`] that takes no reply: something is open in the agent's terminal that a person
+/// has to answer there, and nothing is typed before it is gone.
+pub const DIALOG: &str = "dialog";
+
 /// One replayable event of a turn.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Event {

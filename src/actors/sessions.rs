@@ -1,5 +1,7 @@
 //! `sessions`: the directory of the agent sessions, and their supervisor.
 
+mod endings;
+mod key;
 mod left;
 
 use std::collections::{HashMap, HashSet};
@@ -10,6 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub use self::key::Key;
 use self::left::Taken;
 use super::address::Address;
 pub use super::session::{Cancelled, Question, Report, SubmitError, Submitted};
@@ -18,7 +21,7 @@ use super::supervise::{ChildSpec, Children, Verdict};
 pub use super::turn::{Answered, NoReply, PersonsReply, ReplyError};
 use super::wiring::Wiring;
 use crate::backend::BackendError;
-use crate::store::{StoreError, Turn};
+use crate::store::StoreError;
 use crate::turn::{ErrorCode, TurnId, UserId};
 
 /// Sessions whose rows are taken at once when the directory starts.
@@ -26,26 +29,31 @@ const TAKEN_AT_ONCE: usize = 64;
 /// Wait before a session's row is tried to be taken again.
 const TAKE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Whom an agent session serves: a user and a persona.
-pub type Key = (UserId, String);
-
 /// A message to the directory.
 pub enum SessionsMsg {
-    /// Accept this turn, in whichever agent session serves its user.
+    /// Accept this turn, in whichever agent session is to serve it.
     Submit(Box<Question>, oneshot::Sender<Submitted>),
+    /// What the table would say to it: the answer, where it makes no turn.
+    Foreseen(Box<Question>, oneshot::Sender<Submitted>, Option<Box<Submitted>>),
     /// A session's row was taken under a new epoch, or could not be, for this incarnation of the directory.
     Taken(Key, Uuid, Box<Result<Taken, StoreError>>),
-    /// End the agent and every open turn of this user.
+    /// End the agent and every open turn of this session.
     Reset(Key, oneshot::Sender<Result<(), BackendError>>),
-    /// End this turn of the user's, if it is not over, in the name of whoever is named.
+    /// End every agent and every open turn of this user.
+    ResetAll(UserId, oneshot::Sender<Result<(), BackendError>>),
+    /// The conversation that this session serves was deleted, and its turns are over.
+    Retire(Key),
+    /// Its agent was ended, or could not be; `None` where the session ended meanwhile.
+    Retired(Key, Option<Result<(), BackendError>>),
+    /// End this turn of the session's, if it is not over, in the name of whoever is named.
     Cancel(Key, TurnId, String, oneshot::Sender<Cancelled>),
-    /// Hand this to the user's agent, as a reply to what it asks in this turn.
+    /// Hand this to the session's agent, as a reply to what it asks in this turn.
     Reply(Key, TurnId, PersonsReply, oneshot::Sender<Answered>),
-    /// What does this user's session do? `None` where it has not been needed yet.
+    /// What does this session do? `None` where it has not been needed yet.
     Report(Key, oneshot::Sender<Option<Report>>),
     /// Which sessions are looked after, or are about to be? One that failed too often is not.
     Kept(oneshot::Sender<HashSet<Key>>),
-    /// This user has turns that nobody looks after.
+    /// This session has turns that nobody looks after.
     Wake(Key),
     /// The backoff of a session is over; again for one incarnation of the directory only.
     Restart(Key, Uuid),
@@ -91,10 +99,7 @@ impl Actor for SessionsActor {
         self.address.bind(myself.clone());
         self.wiring.registry.leave_below(self.address.gauge().path());
         let mut directory = Directory { incarnation: Uuid::new_v4(), ..Directory::default() };
-        let mut left: HashMap<Key, Vec<Turn>> = HashMap::new();
-        for turn in self.wiring.store.open_turns().await? {
-            left.entry((turn.user_id, turn.persona.clone())).or_default().push(turn);
-        }
+        let left = left::by_key(&self.wiring).await?;
         // Several at once, so that their writes share commits.
         let taking = left.into_iter().map(|(key, open)| {
             let wiring = self.wiring.clone();
@@ -119,14 +124,9 @@ impl Actor for SessionsActor {
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
         match message {
-            SessionsMsg::Submit(question, reply) => {
-                let key = (question.user_id, question.persona.clone());
-                if matches!(directory.entries.get(&key), Some(Entry::Failed | Entry::GivingUp(_))) {
-                    let _ = reply.send(Err(SubmitError::Failed));
-                } else {
-                    self.forward(directory, key, SessionMsg::Submit(question, reply));
-                }
-            }
+            SessionsMsg::Submit(question, reply) => self.submit(directory, question, reply),
+            SessionsMsg::Foreseen(_, reply, Some(answer)) => drop(reply.send(*answer)),
+            SessionsMsg::Foreseen(question, reply, None) => self.admit(directory, question, reply),
             SessionsMsg::Taken(key, incarnation, _) if !directory.awaits(&key, incarnation) => {}
             SessionsMsg::Taken(key, _, taken) => match *taken {
                 Ok(taken) => self.start_session(&myself, directory, key, taken).await?,
@@ -144,6 +144,9 @@ impl Actor for SessionsActor {
                 }
                 self.forward(directory, key, SessionMsg::Reset(reply));
             }
+            SessionsMsg::ResetAll(user, reply) => self.reset_all(directory, user, reply),
+            SessionsMsg::Retire(key) => self.retire(directory, key),
+            SessionsMsg::Retired(key, outcome) => Self::retired(directory, &key, outcome),
             SessionsMsg::Cancel(key, turn_id, by, reply) => self.cancel(directory, key, turn_id, by, reply),
             SessionsMsg::Reply(key, turn_id, said, reply) => match directory.entries.get(&key) {
                 Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, said, reply))),
@@ -167,7 +170,9 @@ impl Actor for SessionsActor {
         directory: &mut Directory,
     ) -> Result<(), ActorProcessingErr> {
         let Some((key, end, verdict)) = directory.children.ended(&event) else { return Ok(()) };
-        tracing::error!(user = %key.0, ?end, ?verdict, "agent session ended");
+        if verdict != Verdict::Forget {
+            tracing::error!(user = %key.user_id, ?end, ?verdict, "agent session ended");
+        }
         match verdict {
             Verdict::RestartAfter(wait) => {
                 directory.entries.insert(key.clone(), Entry::Opening(Vec::new()));
@@ -176,7 +181,12 @@ impl Actor for SessionsActor {
             Verdict::GiveUp => {
                 self.give_up(directory, key);
             }
-            Verdict::Forget => drop(directory.entries.remove(&key)),
+            // It left.
+            Verdict::Forget => {
+                if let Some(Entry::Live(session)) = directory.entries.remove(&key) {
+                    self.wiring.registry.leave(session.gauge().path());
+                }
+            }
         }
         Ok(())
     }
@@ -204,6 +214,25 @@ impl SessionsActor {
             }
             Some(Entry::Failed) => self.give_up(directory, key),
             Some(_) => {}
+        }
+    }
+
+    fn submit(&self, directory: &mut Directory, question: Box<Question>, reply: oneshot::Sender<Submitted>) {
+        let key = question.key(self.wiring.limits.conversations_apart);
+        if key.conversation.is_none() || directory.entries.contains_key(&key) {
+            return self.admit(directory, question, reply);
+        }
+        // Only a turn that will be there makes an agent session for its conversation, which may be someone else's.
+        let foreseeing = left::foresee(self.wiring.clone(), (*question).clone());
+        self.address.pipe(foreseeing, |answer| SessionsMsg::Foreseen(question, reply, answer.map(Box::new)));
+    }
+
+    fn admit(&self, directory: &mut Directory, question: Box<Question>, reply: oneshot::Sender<Submitted>) {
+        let key = question.key(self.wiring.limits.conversations_apart);
+        if matches!(directory.entries.get(&key), Some(Entry::Failed | Entry::GivingUp(_))) {
+            let _ = reply.send(Err(SubmitError::Failed));
+        } else {
+            self.forward(directory, key, SessionMsg::Submit(question, reply));
         }
     }
 
@@ -296,7 +325,7 @@ impl SessionsActor {
         let session = SessionActor { wiring: self.wiring.clone(), address: address.clone(), row };
         match Actor::spawn_linked(None, session, left, myself.get_cell()).await {
             Ok((actor, _)) => {
-                directory.children.started(key.clone(), ChildSpec::PERMANENT, &actor.get_cell(), address.gauge());
+                directory.children.started(key.clone(), ChildSpec::TRANSIENT, &actor.get_cell(), address.gauge());
                 let before = directory.entries.insert(key, Entry::Live(address.clone()));
                 if let Some(Entry::Opening(waiting)) = before {
                     for message in waiting {
@@ -305,7 +334,7 @@ impl SessionsActor {
                 }
             }
             Err(error) => {
-                tracing::error!(user = %key.0, %error, "agent session did not start");
+                tracing::error!(user = %key.user_id, %error, "agent session did not start");
                 self.give_up(directory, key);
             }
         }
@@ -313,7 +342,7 @@ impl SessionsActor {
     }
 
     fn cannot_open(directory: &mut Directory, key: &Key, error: &StoreError) {
-        tracing::error!(user = %key.0, %error, "agent session cannot be opened");
+        tracing::error!(user = %key.user_id, %error, "agent session cannot be opened");
         let Some(Entry::Opening(waiting)) = directory.entries.remove(key) else { return };
         for message in waiting {
             match message {

@@ -49,6 +49,9 @@ impl ChildSpec {
         period: Duration::from_secs(60),
     };
 
+    /// The same, but not after its own stop.
+    pub const TRANSIENT: ChildSpec = ChildSpec { restart: Restart::Transient, ..Self::PERMANENT };
+
     /// Never started again.
     pub const TEMPORARY: ChildSpec = ChildSpec { restart: Restart::Temporary, ..Self::PERMANENT };
 }

@@ -22,6 +22,8 @@ use crate::streams::Streams;
 pub struct Limits {
     /// Queued turns per user.
     pub queue: u32,
+    /// Every conversation gets an agent session of its own; else one serves all of its user's.
+    pub conversations_apart: bool,
     /// Live agents at once; zero for any number.
     pub live_agents: usize,
     /// How long a turn may take, and go without a sign of life.

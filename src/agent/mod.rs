@@ -1,8 +1,9 @@
-//! The agent's side: how one is started (`profile`), what is typed to it (`envelope`), the files that are exchanged
-//! with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`, `transcript`), how its answer is read
-//! (`answer`), what tells it how to answer (`skill`), and the agents of which more must be known than a profile says
-//! (`claude`, `codex`, `demo`).
+//! The agent's side: how one is started (`profile`) and under which account (`account`), what is typed to it (`envelope`),
+//! the files that are exchanged with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`, `transcript`), how
+//! its answer is read (`answer`), what tells it how to answer (`skill`), and the agents of which more must be known than a
+//! profile says (`claude`, `codex`, `demo`).
 
+pub mod account;
 pub mod answer;
 pub mod claude;
 pub mod codex;

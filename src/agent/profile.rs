@@ -16,14 +16,13 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("demo", include_str!("../../config/agents/demo.toml")),
 ];
 
-/// Stands for this program's own path in a profile's command.
-const OWN_PROGRAM: &str = "{paliadin}";
-
-/// Stands for the path of the generated settings in a profile's command.
+/// Stands for the path of the generated settings.
 const SETTINGS: &str = "{settings}";
 
 /// Stands for the words that make codex call `paliadin hook`; a word of its own in a profile's command.
 const HOOKS: &str = "{hooks}";
+/// Stands for the agent session's name.
+const SESSION: &str = "{session}";
 
 /// Stands for what the agent told that resumes its memory, in a profile's `resume`.
 const RESUME_ID: &str = "{resume_id}";
@@ -68,9 +67,10 @@ pub struct Profile {
     /// What a line of the terminal looks like in which the agent takes input; absent: nothing is known of it.
     #[serde(default)]
     pub input: Option<Pattern>,
-    /// What the terminal's title looks like while the agent takes input; absent: it tells nothing.
+    /// Whether the terminal's cursor is shown, in that line or one of the lines below into which the text goes on, whenever
+    /// the agent takes input; a line that looks like it is none without.
     #[serde(default)]
-    pub idle_title: Option<Pattern>,
+    pub cursor: bool,
     /// What stands in the input instead of a long text that was pasted; absent: the text itself.
     #[serde(default)]
     pub pasted: Option<Pattern>,
@@ -240,16 +240,18 @@ impl Profile {
         if profile.command.first().is_none_or(String::is_empty) {
             return Err(unusable("`command` is empty".to_owned()));
         }
-        if profile.hooks != Some(Hooks::Claude) && profile.command.iter().any(|word| word.contains(SETTINGS)) {
-            return Err(unusable(format!(
-                "`command` names {SETTINGS}, and without `hooks = \"claude\"` there are none"
-            )));
+        let mut words = profile.launch.iter().chain(&profile.command).chain(profile.environment.values());
+        if profile.hooks != Some(Hooks::Claude) && words.any(|word| word.contains(SETTINGS)) {
+            return Err(unusable(format!("it names {SETTINGS}, and without `hooks = \"claude\"` there are none")));
         }
         if profile.hooks != Some(Hooks::Codex) && profile.command.iter().any(|word| word == HOOKS) {
             return Err(unusable(format!("`command` names {HOOKS}, and without `hooks = \"codex\"` there are none")));
         }
         if profile.ready == ReadySign::Input && profile.input.is_none() {
             return Err(unusable("`ready = \"input\"` needs `input`".to_owned()));
+        }
+        if profile.input.is_none() && (profile.cursor || profile.pasted.is_some()) {
+            return Err(unusable("`cursor` and `pasted` need `input`".to_owned()));
         }
         if profile.reply == Some(ReplyManner::Hook) && profile.hooks.is_none() {
             return Err(unusable("`reply = \"hook\"` needs `hooks`".to_owned()));
@@ -275,15 +277,13 @@ impl Profile {
         (self.hooks == Some(Hooks::Claude)).then(|| claude::settings(own, version, self.has_reply_hook()))
     }
 
-    /// Program and arguments, with `own` in place of `{paliadin}`, and `settings` in place of `{settings}`.
-    pub fn argv(&self, own: &Path, settings: Option<&Path>) -> Vec<String> {
-        let own = own.display().to_string();
-        let settings = settings.map(|path| path.display().to_string()).unwrap_or_default();
+    /// The words that start the agent.
+    pub fn argv(&self, places: &Places<'_>) -> Vec<String> {
         let given = |word: &String| match word.as_str() {
-            HOOKS => codex::arguments(Path::new(&own), self.has_reply_hook()),
-            word => vec![word.replace(OWN_PROGRAM, &own).replace(SETTINGS, &settings)],
+            HOOKS => codex::arguments(places.own, self.has_reply_hook()),
+            word => vec![places.fill(word)],
         };
-        self.command.iter().flat_map(given).collect()
+        self.launch.iter().chain(&self.command).flat_map(given).collect()
     }
 
     /// The words with which it takes up the memory again that it named so; none where it cannot.
@@ -291,9 +291,59 @@ impl Profile {
         self.resume.iter().map(|word| word.replace(RESUME_ID, id)).collect()
     }
 
+    /// The variables that the profile sets.
+    pub fn variables(&self, places: &Places<'_>) -> Vec<(String, String)> {
+        self.environment.iter().map(|(name, value)| (name.clone(), places.fill(value))).collect()
+    }
+
+    /// The name of the account that runs this session's agent; `None`: the server's own.
+    pub fn owner_of(&self, session: &str) -> Option<String> {
+        (!self.owner.is_empty()).then(|| self.owner.replace(SESSION, session))
+    }
+
+    /// The account that runs every agent, if it is one and the same.
+    pub fn only_owner(&self) -> Option<&str> {
+        Some(self.owner.as_str()).filter(|owner| !owner.is_empty() && !owner.contains(SESSION))
+    }
+
     /// True for the agent that only shows how everything works.
     pub fn is_demo(&self) -> bool {
         self.name == "demo"
+    }
+}
+
+/// What stands in the place of a profile's placeholders.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// `{paliadin}`: this program's own path.
+    pub own: &'a Path,
+    /// `{settings}`: the path of the generated settings, where there are some.
+    pub settings: Option<&'a Path>,
+    /// `{session}`: the agent session's name.
+    pub session: &'a str,
+    /// `{spool}`: the path of its spool.
+    pub spool: &'a Path,
+}
+
+impl Places<'_> {
+    /// The text with everything in its place. What was put there is not looked at again.
+    fn fill(&self, text: &str) -> String {
+        let shown = |path: &Path| path.display().to_string();
+        let known = [
+            ("{paliadin}", shown(self.own)),
+            (SETTINGS, self.settings.map(shown).unwrap_or_default()),
+            (SESSION, self.session.to_owned()),
+            ("{spool}", shown(self.spool)),
+        ];
+        let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(at) = rest.find('{') {
+            let found = known.iter().find_map(|(name, value)| Some((rest[at..].strip_prefix(name)?, value.as_str())));
+            let (after, value) = found.unwrap_or((&rest[at + 1..], "{"));
+            filled.push_str(&rest[..at]);
+            filled.push_str(value);
+            rest = after;
+        }
+        filled + rest
     }
 }
 
@@ -330,10 +380,32 @@ mod tests {
         std::fs::set_permissions(&program, executable).unwrap();
         let claude = Profile::find("auto", Path::new(""), path.as_ref()).unwrap();
         assert_eq!((claude.name.as_str(), claude.hooks), ("claude", Some(Hooks::Claude)));
-        let argv = claude.argv(Path::new("/bin/paliadin"), Some(Path::new("/spool/in/settings.json")));
+        let places = Places {
+            own: Path::new("/bin/paliadin"),
+            settings: Some(Path::new("/spool/in/settings.json")),
+            session: "s",
+            spool: Path::new("/spool"),
+        };
+        let argv = claude.argv(&places);
         assert_eq!(argv[..3], ["claude", "--settings", "/spool/in/settings.json"]);
-        assert!(!argv.iter().any(|word| word.contains('\n') || word.contains("{settings}")), "{argv:?}");
+        assert!(!argv.iter().any(|word| word.contains('\n') || word.contains("{s")), "{argv:?}");
         assert!(claude.settings(Path::new("/bin/paliadin"), "").unwrap().contains("'/bin/paliadin' hook"));
+    }
+
+    #[test]
+    fn placeholders_are_put_in_place_once_wherever_they_may_stand() {
+        let text = "command = ['{paliadin}', '{session}{session}', '{spool}/in:{spool', '{unknown}{']\n\
+                    launch = ['run', '--as={session}']\nowner = 'a-{session}'\nnewline = 'lf'\n\
+                    interrupt_key = 'Escape'\nenvironment = { AT = '{spool}/x' }\n";
+        let profile = Profile::parse("mine", text, "here").unwrap();
+        let places = Places { own: Path::new("/{session}"), settings: None, session: "s-1", spool: Path::new("/sp") };
+        assert_eq!(profile.argv(&places), ["run", "--as=s-1", "/{session}", "s-1s-1", "/sp/in:{spool", "{unknown}{"]);
+        assert_eq!(profile.variables(&places), [("AT".to_owned(), "/sp/x".to_owned())]);
+        assert_eq!((profile.owner_of("s-1").as_deref(), profile.only_owner()), (Some("a-s-1"), None));
+        let shared = Profile { owner: "agent".to_owned(), ..profile.clone() };
+        assert_eq!((shared.owner_of("s-1").as_deref(), shared.only_owner()), (Some("agent"), Some("agent")));
+        let ours = Profile { owner: String::new(), ..profile };
+        assert_eq!((ours.owner_of("s-1"), ours.only_owner()), (None, None));
     }
 
     #[test]

@@ -4,18 +4,20 @@
 //! without waiting (a FIFO would block), and then has to be a regular file of the expected owner with one link and
 //! below its size limit.
 
+mod layout;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::signal;
-use crate::private;
 use crate::turn::TurnId;
+pub use layout::{Owner, passage};
 
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
 const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
@@ -102,31 +104,30 @@ pub struct Chunk {
 pub struct Spool {
     path: PathBuf,
     /// Who must own what lies in `out/`.
-    owner: u32,
+    owner: Owner,
 }
 
 impl Spool {
-    /// Opens the spool `<root>/<session>`, and makes it (mode 0700) where it is missing.
+    /// Opens the spool `<root>/<session>` of an agent of this account, and makes it where it is missing. Directories that
+    /// were made for another one are put right.
     ///
     /// # Errors
-    /// [`SpoolError::Io`] where a directory cannot be made or is not a directory.
-    pub fn create(root: &Path, session: &str) -> Result<Self, SpoolError> {
-        let path = root.join(session);
-        for dir in [root.to_path_buf(), path.clone(), path.join("in"), path.join("out")] {
-            private::directory(&dir).map_err(|error| SpoolError::io(&dir.display().to_string(), error))?;
-        }
-        Ok(Self { path, owner: rustix::process::geteuid().as_raw() })
+    /// [`SpoolError::Io`] where a directory cannot be made, is not a directory, or is not ours or open to strangers.
+    pub fn create(root: &Path, session: &str, owner: Owner) -> Result<Self, SpoolError> {
+        let spool = Self { path: root.join(session), owner };
+        spool.make(root)?;
+        Ok(spool)
     }
 
     /// The spool `<root>/<session>`, if there is one.
-    pub fn existing(root: &Path, session: &str) -> Option<Self> {
+    pub fn existing(root: &Path, session: &str, owner: Owner) -> Option<Self> {
         let path = root.join(session);
         let is_directory = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        is_directory.then(|| Self { path, owner: rustix::process::geteuid().as_raw() })
+        is_directory.then_some(Self { path, owner })
     }
 
     /// Who must own what the agent has written.
-    pub fn owner(&self) -> u32 {
+    pub fn owner(&self) -> Owner {
         self.owner
     }
 
@@ -147,6 +148,11 @@ impl Spool {
     /// The directory of the session; the agent's `PALIADIN_SPOOL`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the agent works.
+    pub fn work(&self) -> PathBuf {
+        self.path.join("work")
     }
 
     /// Puts a file of a turn into `in/`, by rename, so that the agent never sees half of it.
@@ -197,6 +203,12 @@ impl Spool {
         let dir = self.dir("in")?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = rustix::fs::openat(&dir, hidden.as_str(), flags, Mode::from_raw_mode(0o600))
+            .and_then(|file| {
+                // Whatever the mask says, and whatever was left under this name.
+                rustix::fs::fchown(&file, None, self.owner.group().map(Gid::from_raw))?;
+                rustix::fs::fchmod(&file, self.input_mode())?;
+                Ok(file)
+            })
             .map_err(std::io::Error::from)
             .and_then(|file| std::fs::File::from(file).write_all(bytes));
         written.map(|()| hidden).map_err(|error| SpoolError::io(name, error))
@@ -320,7 +332,7 @@ impl Spool {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(invalid("is not a regular file"));
         }
-        if stat.st_uid != self.owner {
+        if !self.owner.is(stat.st_uid) {
             return Err(invalid("belongs to another account"));
         }
         if stat.st_nlink > 1 {

@@ -29,7 +29,7 @@ pub enum AgentEvent {
     Activity(Option<String>),
     /// The agent waits for a person.
     Attention {
-        /// `question` or `permission`.
+        /// `question`, `permission`, or [`DIALOG`](crate::turn::DIALOG).
         kind: String,
         /// What it asks.
         prompt: String,

@@ -71,7 +71,11 @@ enum Agent {
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => with_config(&global, serve::run),
+        Command::Serve => {
+            // Before anything secret is read.
+            let closed = serve::close_process();
+            with_config(&global, |config| serve::run(config, closed))
+        }
         Command::Ask(ask) => ask.run(&global),
         Command::User(user) => on_store(&global, async |store| user.run(store).await),
         Command::Token(token) => on_store(&global, async |store| token.run(store).await),

@@ -321,6 +321,8 @@ mod tests {
             text.contains("auth.mode") && text.contains("PALIADIN_AUTH_MODE") && text.contains("`local`"),
             "{text}"
         );
+        let text = wrong(&[("PALIADIN_AGENT__SESSION_SCOPE", "page")]);
+        assert!(text.contains("agent.session_scope") && text.contains("`conversation`"), "{text}");
         let text = wrong(&[("PALIADIN_LISTN", "127.0.0.1:1")]);
         assert!(text.contains("PALIADIN_LISTN"), "{text}");
         let text = wrong(&[("DATABASE_URL", "mysql://x")]);

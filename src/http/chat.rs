@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::auth::Asker;
 use super::owned::OwnedTurn;
 use super::{App, Code, Problem, answer, input};
-use crate::actors::sessions::{Question, SessionsMsg};
+use crate::actors::sessions::{Key, Question, SessionsMsg};
+use crate::config::SessionScope;
 use crate::store::{AuditEntry, Write};
 use crate::turn::{SessionId, UserId};
 
@@ -141,25 +142,66 @@ pub async fn history(
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query?;
-    let Some(session) = query.session.filter(|session| !session.is_empty()) else { return Ok(Json(json!([]))) };
-    let session: SessionId = session.parse().map_err(|_| Problem::invalid("`session` must be a UUID"))?;
+    let Some(session) = input::session(query.session.as_deref())? else { return Ok(Json(json!([]))) };
     let (before, limit) = (input::before(query.before.as_deref())?, input::limit(query.limit.as_deref()));
     let turns = app.store.history(user.user_id, session, before, limit).await?;
     Ok(Json(turns.iter().map(answer::turn).collect()))
 }
 
-/// `POST /api/paliadin/reset`: ends one's agent, and every open turn with it.
-pub async fn reset(State(app): State<App>, Asker(user): Asker) -> Result<Json<Value>, Problem> {
-    let key = (user.user_id, DEFAULT_PERSONA.to_owned());
-    app.sessions.ask(|reply| SessionsMsg::Reset(key, reply)).await??;
-    app.recorder.later(Write::Audit(AuditEntry::now(user.email, "session.reset", user.user_id)));
+/// The query of what is about an agent session.
+#[derive(Deserialize)]
+pub struct SessionQuery {
+    session: Option<String>,
+}
+
+/// The conversation whose agent session is meant, where each has one of its own.
+fn conversation_meant(
+    app: &App,
+    query: Result<Query<SessionQuery>, QueryRejection>,
+) -> Result<Option<SessionId>, Problem> {
+    let Query(query) = query?;
+    let session = input::session(query.session.as_deref())?;
+    Ok(session.filter(|_| app.config.agent.session_scope == SessionScope::Conversation))
+}
+
+/// `POST /api/paliadin/reset`: ends one's agents, or that of one conversation, and every open turn with them.
+pub async fn reset(
+    State(app): State<App>,
+    Asker(user): Asker,
+    query: Result<Query<SessionQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let target = match conversation_meant(&app, query)? {
+        None => {
+            app.sessions.ask(|reply| SessionsMsg::ResetAll(user.user_id, reply)).await??;
+            user.user_id.to_string()
+        }
+        Some(session_id) => {
+            app.store.conversation_of(user.user_id, session_id).await?.ok_or_else(Problem::not_found)?;
+            // One without an agent session had its turns before there was one for each.
+            if let Some(row) = app.store.agent_session(user.user_id, DEFAULT_PERSONA, Some(session_id)).await? {
+                app.sessions.ask(|reply| SessionsMsg::Reset(Key::of(&row), reply)).await??;
+            }
+            session_id.to_string()
+        }
+    };
+    app.recorder.later(Write::Audit(AuditEntry::now(user.email, "session.reset", target)));
     Ok(Json(json!({ "ok": true })))
 }
 
-/// `GET /api/paliadin/status`: what answers, and how one's own agent session stands.
-pub async fn status(State(app): State<App>, Asker(user): Asker) -> Result<Json<Value>, Problem> {
-    let key = (user.user_id, DEFAULT_PERSONA.to_owned());
-    let session = app.sessions.ask(|reply| SessionsMsg::Report(key, reply)).await?;
+/// `GET /api/paliadin/status`: what answers, and how one's own agent session stands, or that of a conversation.
+pub async fn status(
+    State(app): State<App>,
+    Asker(user): Asker,
+    query: Result<Query<SessionQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let (scope, conversation) = (app.config.agent.session_scope, conversation_meant(&app, query)?);
+    let session = if scope == SessionScope::User || conversation.is_some() {
+        // Someone else's conversation has none of this user's, nor has one that is not there yet.
+        let key = Key { user_id: user.user_id, persona: DEFAULT_PERSONA.to_owned(), conversation };
+        app.sessions.ask(|reply| SessionsMsg::Report(key, reply)).await?
+    } else {
+        None
+    };
     Ok(Json(json!({
         "backend": app.backend.name(),
         "profile": app.backend.profile(),
@@ -168,6 +210,7 @@ pub async fn status(State(app): State<App>, Asker(user): Asker) -> Result<Json<V
         "max_message": app.config.turn.max_message,
         "version": env!("CARGO_PKG_VERSION"),
         "user": { "email": user.email, "role": user.role },
+        "session_scope": scope,
         "agent_session": session,
     })))
 }

@@ -12,6 +12,7 @@ use super::auth::Asker;
 use super::owned::OwnedConversation;
 use super::{App, Problem, answer, input, steer};
 use crate::actors::address::Gone;
+use crate::actors::sessions::{Key, SessionsMsg};
 use crate::store::{AuditEntry, Listing, User, Write, Written};
 use crate::turn::SessionId;
 
@@ -100,9 +101,17 @@ async fn delete_whole(app: App, user: User, session_id: SessionId) -> Result<(),
     // store is away, or we are) is not run: its session and the next start of the server see to that.
     let open = app.store.open_turns_of(session_id).await?;
     let endings = open.iter().map(|turn| steer::cancel_turn(&app, user.email.clone(), turn));
+    let mut is_over = true;
     for (turn, ended) in open.iter().zip(join_all(endings).await) {
         if ended.is_err() {
+            is_over = false;
             tracing::warn!(turn_id = %turn.turn_id, "a turn of a deleted conversation goes on for now");
+        }
+    }
+    // An agent of its own is of no more use. A turn that goes on is to be cancelled first; then the janitor ends it.
+    if is_over {
+        for row in app.store.agent_sessions_of(session_id).await? {
+            let _ = app.sessions.send(SessionsMsg::Retire(Key::of(&row)));
         }
     }
     Ok(())

@@ -176,6 +176,9 @@ impl From<ReplyError> for Problem {
             ReplyError::Refused(NoReply::NothingAsked) => {
                 Self::new(StatusCode::CONFLICT, Code::NoAttention, error.to_string())
             }
+            ReplyError::Refused(NoReply::InTerminal) => {
+                Self::new(StatusCode::CONFLICT, Code::ReplyUnsupported, error.to_string())
+            }
             ReplyError::Refused(NoReply::NotAnOption) => Self::invalid(error.to_string()),
             ReplyError::Backend(error) => error.into(),
         }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Problem;
-use crate::turn::TurnId;
+use crate::turn::{SessionId, TurnId};
 
 /// Rows of a listing where nothing else is asked.
 const ROWS: u32 = 50;
@@ -34,6 +34,12 @@ pub fn limit(limit: Option<&str>) -> u32 {
 pub fn before(before: Option<&str>) -> Result<Option<TurnId>, Problem> {
     let before = before.filter(|before| !before.is_empty()).map(str::parse).transpose();
     before.map_err(|_| Problem::invalid("`before` must be a UUID"))
+}
+
+/// The conversation that is meant; an empty text is none.
+pub fn session(session: Option<&str>) -> Result<Option<SessionId>, Problem> {
+    let session = session.filter(|session| !session.is_empty()).map(str::parse).transpose();
+    session.map_err(|_| Problem::invalid("`session` must be a UUID"))
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use crate::actors::Address;
 use crate::actors::janitor::JanitorMsg;
 use crate::actors::observe::Registry;
 use crate::actors::recorder::Recorder;
-use crate::actors::sessions::SessionsMsg;
+use crate::actors::sessions::{Key, SessionsMsg};
 use crate::backend::Backend;
-use crate::config::Config;
-use crate::store::SharedStore;
+use crate::config::{Config, SessionScope};
+use crate::store::{SharedStore, StoreError, Turn};
 use crate::streams::Streams;
 use crate::streams::follow::Pace;
 
@@ -48,5 +48,11 @@ impl App {
     pub fn pace(&self) -> Pace {
         let stream = &self.config.stream;
         Pace { thinking: stream.thinking, ping: stream.ping, retry: stream.retry, max_lag: stream.max_lag }
+    }
+
+    /// Whose agent session looks after a turn.
+    pub async fn key_of(&self, turn: &Turn) -> Result<Key, StoreError> {
+        let apart = self.config.agent.session_scope == SessionScope::Conversation;
+        Key::of_turn(&*self.store, turn, apart).await
     }
 }

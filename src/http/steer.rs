@@ -41,11 +41,11 @@ pub async fn cancel_turn(app: &App, actor: String, turn: &Turn) -> Result<(), Pr
     if turn.state.is_final() {
         return Ok(());
     }
-    let key = (turn.user_id, turn.persona.clone());
-    let (app, turn_id) = (app.clone(), turn.turn_id);
+    let (app, turn) = (app.clone(), turn.clone());
     let late = Problem::unavailable(ErrorCode::StoreUnavailable, "the turn could not be ended yet; try again");
     to_the_end(PATIENCE, late, async move {
-        app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn_id, actor, reply)).await??;
+        let key = app.key_of(&turn).await?;
+        app.sessions.ask(|reply| SessionsMsg::Cancel(key, turn.turn_id, actor, reply)).await??;
         Ok(())
     })
     .await
@@ -93,11 +93,11 @@ pub async fn reply(
         let detail = "this agent takes answers in its terminal only";
         return Err(Problem::new(StatusCode::CONFLICT, Code::ReplyUnsupported, detail));
     }
-    let key = (turn.user_id, turn.persona.clone());
     let said = PersonsReply { attention, line, until: Instant::now() + PATIENCE };
     let late =
         Problem::unavailable(ErrorCode::TmuxUnavailable, "nothing is known of the reply; it may have been typed");
     to_the_end(PATIENCE + REPORT, late, async move {
+        let key = app.key_of(&turn).await?;
         app.sessions.ask(|reply| SessionsMsg::Reply(key, turn.turn_id, said, reply)).await??;
         app.recorder.later(Write::Audit(AuditEntry::now(user.email, "attention.reply", turn.turn_id)));
         Ok(())

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::StartError;
+use super::{StartError, passage};
 use crate::agent::profile::Profile;
 use crate::backend::{Backend, BackendError, DisabledBackend, LocalBackend, LocalConfig};
 use crate::config::Config;
@@ -40,6 +40,7 @@ pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, 
     let agent = &config.agent;
     let path = std::env::var_os("PATH");
     let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
+    passage::open(&config.state, &profile)?;
     let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty());
     let local = LocalConfig {
         tmux: config.backend.tmux.clone(),

@@ -63,6 +63,10 @@ pub trait Store: Send + Sync + 'static {
     /// Cheapest proof that reads are answered.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// What [`Write::AcceptTurn`] would answer to this without making a turn; `None` where it would make one. Only a
+    /// write is a promise.
+    async fn foresee(&self, new: &NewTurn) -> Result<Option<Written>, StoreError>;
+
     /// The turn with this id.
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError>;
 
@@ -119,8 +123,20 @@ pub trait Store: Send + Sync + 'static {
     /// `TooSlow`; it holds up other searches, and no other read.
     async fn conversations(&self, user: UserId, listing: Listing<'_>) -> Result<Vec<ConversationSummary>, StoreError>;
 
-    /// The agent session of a user and persona (`""` is the default persona).
-    async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError>;
+    /// The agent session of a user and persona (`""` is the default persona): that of this conversation, or the one that
+    /// serves all of them.
+    async fn agent_session(
+        &self,
+        user: UserId,
+        persona: &str,
+        conversation: Option<SessionId>,
+    ) -> Result<Option<AgentSession>, StoreError>;
+
+    /// The agent session with this name.
+    async fn agent_session_named(&self, name: &str) -> Result<Option<AgentSession>, StoreError>;
+
+    /// The agent sessions that serve this conversation only.
+    async fn agent_sessions_of(&self, conversation: SessionId) -> Result<Vec<AgentSession>, StoreError>;
 
     /// Every agent session, by name.
     async fn agent_sessions(&self) -> Result<Vec<AgentSession>, StoreError>;

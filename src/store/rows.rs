@@ -110,12 +110,15 @@ impl fmt::Debug for WebSession {
 /// A row of `agent_sessions`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AgentSession {
-    /// Primary key, `<prefix>-<userid8>`, unique to one user; `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
+    /// Primary key, `<prefix>-<userid8>` or `<prefix>-<userid8>-<conversation8>`, unique to whom it serves;
+    /// `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
     pub name: String,
     /// Whom it serves.
     pub user_id: UserId,
     /// `""` is the default persona.
     pub persona: String,
+    /// The only conversation that it serves; `None` where it serves all of its user's.
+    pub conversation: Option<SessionId>,
     /// Which backend it lives on.
     pub backend: String,
     /// Which agent host, where the backend has several.

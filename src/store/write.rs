@@ -192,7 +192,8 @@ pub enum Write {
         /// Made with the change, or not at all.
         audit: AuditEntry,
     },
-    /// Hides a conversation from its user for good; its turns stay. Answers [`Written::Count`]: 0 where there is no such
+    /// Hides a conversation from its user for good; its turns stay. What an agent session of its own would need to take
+    /// up its memory goes. Answers [`Written::Count`]: 0 where there is no such
     /// one, or it is hidden already.
     HideConversation {
         /// Which one.
@@ -202,8 +203,9 @@ pub enum Write {
         /// Made with the change, or not at all.
         audit: AuditEntry,
     },
-    /// The agent session of a user and persona, made where there is none. A new one is named
-    /// `<prefix>-<first 8 hex digits of the user's id>`, with 4 more digits until the name is free.
+    /// The agent session of a user and persona, or of one conversation of theirs, made where there is none. A new one is
+    /// named `<prefix>-<first 8 hex digits of the user's id>`, with 4 more digits until the name is free; that of a
+    /// conversation `<the same 8>-<last 8 hex digits of the conversation's id>`, with 4 more of these.
     /// Answers [`Written::AgentSession`].
     OpenAgentSession {
         /// The name's first part; a dot in it becomes `_`.
@@ -212,6 +214,8 @@ pub enum Write {
         user_id: UserId,
         /// `""` is the default persona.
         persona: String,
+        /// The only conversation that it shall serve, if it is to serve one; it need not be there yet.
+        conversation: Option<SessionId>,
         /// Which backend it lives on.
         backend: String,
     },

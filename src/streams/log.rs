@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::frame;
-use crate::turn::{Event, EventId, EventKind};
+use crate::turn::{DIALOG, Event, EventId, EventKind};
 
 /// Where a turn is, in one word for people's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,8 @@ struct Inner {
 struct Entry {
     id: EventId,
     kind: EventKind,
+    /// A question of the agent's own; a dialog in its terminal is none.
+    asks: bool,
     frame: Bytes,
     /// Bytes of all frames up to the end of this one.
     end: usize,
@@ -107,7 +109,7 @@ struct Entry {
 pub struct Told {
     /// The answer's body as far as it was shown.
     pub text: String,
-    /// How often the agent was told to ask a person.
+    /// How often the agent was told to ask a person; dialogs in its terminal do not count.
     pub attentions: u32,
     /// It was told that the agent has the turn.
     pub started: bool,
@@ -210,10 +212,10 @@ impl TurnLog {
         self.read(|inner| (inner.pulse.clone(), inner.accepted))
     }
 
-    /// What was told of the turn so far, for whoever goes on with it, and the last `attention`.
+    /// What was told of the turn so far, for whoever goes on with it, and the last question of the agent's own.
     pub fn told(&self) -> (Told, Option<EventId>) {
         self.read(|inner| {
-            let asked = || inner.entries.iter().filter(|entry| entry.kind == EventKind::Attention);
+            let asked = || inner.entries.iter().filter(|entry| entry.asks);
             let told = Told {
                 text: inner.text.clone(),
                 attentions: u32::try_from(asked().count()).unwrap_or(u32::MAX),
@@ -315,7 +317,8 @@ impl Inner {
         }
         let frame = frame::event(event);
         self.bytes += frame.len();
-        self.entries.push(Entry { id: event.id, kind: event.kind, frame, end: self.bytes });
+        let asks = event.kind == EventKind::Attention && event.data.get("kind").is_none_or(|kind| kind != DIALOG);
+        self.entries.push(Entry { id: event.id, kind: event.kind, asks, frame, end: self.bytes });
     }
 }
 

@@ -6,9 +6,10 @@
 //! first attempt did it. The text becomes a buffer inside the guarded part, so a refused paste leaves no buffer.
 //!
 //! What a person replies to the agent's questions passes the same way: the option `@reply` holds which question of the
-//! turn was replied to last.
+//! turn was replied to last. Where Enter has to wait until the text is seen, text and Enter are two lines, and the option
+//! `@entered` holds the turn for which Enter was pressed.
 
-use super::pane::{EPOCH_OPTION, REPLY_OPTION, TURN_OPTION};
+use super::pane::{ENTERED_OPTION, EPOCH_OPTION, REPLY_OPTION, TURN_OPTION};
 use super::server::{Guarded, key_press};
 use super::{Command, PaneId, Server, TmuxError};
 
@@ -69,8 +70,18 @@ pub enum Pasted {
     },
 }
 
-/// Types the turn, unless the pane's fence forbids it. Copy mode is left first.
-pub async fn paste(server: &Server, paste: Paste<'_>) -> Result<Pasted, TmuxError> {
+/// Types the turn and presses Enter, unless the pane's fence forbids it. Copy mode is left first.
+pub async fn paste(server: &Server, turn: Paste<'_>) -> Result<Pasted, TmuxError> {
+    let enter = key_press(turn.pane, "Enter")?;
+    through(server, turn, Some(enter)).await
+}
+
+/// As [`paste`], but without Enter, which [`enter`] presses.
+pub async fn put(server: &Server, turn: Paste<'_>) -> Result<Pasted, TmuxError> {
+    through(server, turn, None).await
+}
+
+async fn through(server: &Server, paste: Paste<'_>, then: Option<Command>) -> Result<Pasted, TmuxError> {
     let Paste { pane, fence, epoch, text, newline, bracketed } = paste;
     check(fence, epoch, text)?;
     let marks = set(pane, TURN_OPTION, fence).then(set(pane, EPOCH_OPTION, &epoch.to_string()));
@@ -81,7 +92,11 @@ pub async fn paste(server: &Server, paste: Paste<'_>) -> Result<Pasted, TmuxErro
     if bracketed {
         put = put.arg("-p");
     }
-    let guarded = typing(pane, fence, text, marks, put)?;
+    let typed = typing(pane, fence, text, marks, put);
+    let guarded = match then {
+        Some(key) => typed.then(key),
+        None => typed,
+    };
     let seen = format!("#{{?#{{{EPOCH_OPTION}}},#{{{EPOCH_OPTION}}},0}}");
     let allowed = format!("#{{&&:#{{!=:#{{{TURN_OPTION}}},{fence}}},#{{e|<=:{seen},{epoch}}}}}");
     Ok(match server.if_alive(&allowed, pane, guarded).await? {
@@ -101,7 +116,7 @@ pub async fn reply(server: &Server, reply: Reply<'_>) -> Result<bool, TmuxError>
     }
     let mark = format!("{fence}/{number}");
     let put = Command::new("paste-buffer").args(["-d", "-p"]);
-    let guarded = typing(pane, fence, text, set(pane, REPLY_OPTION, &mark), put)?;
+    let guarded = typing(pane, fence, text, set(pane, REPLY_OPTION, &mark), put).then(key_press(pane, "Enter")?);
     let allowed = format!("#{{&&:#{{==:#{{{TURN_OPTION}}},{fence}}},#{{!=:#{{{REPLY_OPTION}}},{mark}}}}}");
     Ok(server.if_alive(&allowed, pane, guarded).await? == Guarded::Ran)
 }
@@ -110,11 +125,20 @@ fn set(pane: &PaneId, option: &str, value: &str) -> Command {
     Command::new("set-option").args(["-p", "-t", pane.as_str(), option, value])
 }
 
-/// The guarded part: the text becomes a buffer named after the turn, `marks` are set, `put` pastes it, Enter follows.
-fn typing(pane: &PaneId, fence: &str, text: &str, marks: Command, put: Command) -> Result<Command, TmuxError> {
+/// The guarded part: the text becomes a buffer named after the turn, `marks` are set, `put` pastes it.
+fn typing(pane: &PaneId, fence: &str, text: &str, marks: Command, put: Command) -> Command {
     let put = put.args(["-b", fence, "-t", pane.as_str()]);
     let buffer = Command::new("set-buffer").args(["-b", fence, "--", text]);
-    Ok(buffer.then(marks).then(put).then(key_press(pane, "Enter")?))
+    buffer.then(marks).then(put)
+}
+
+/// Presses Enter for a turn that [`put`] has typed: once, whoever tries, and only while it is the last one typed into the
+/// pane; false where nothing was pressed.
+pub async fn enter(server: &Server, pane: &PaneId, fence: &str) -> Result<bool, TmuxError> {
+    check(fence, 0, " ")?;
+    let allowed = format!("#{{&&:#{{==:#{{{TURN_OPTION}}},{fence}}},#{{!=:#{{{ENTERED_OPTION}}},{fence}}}}}");
+    let press = set(pane, ENTERED_OPTION, fence).then(key_press(pane, "Enter")?);
+    Ok(server.if_alive(&allowed, pane, press).await? == Guarded::Ran)
 }
 
 /// Presses a key for a turn whose Enter was swallowed, only while it is still the last one typed into the pane;

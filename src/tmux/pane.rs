@@ -19,6 +19,10 @@ pub(super) const TURN_OPTION: &str = "@turn";
 pub(super) const EPOCH_OPTION: &str = "@epoch";
 /// The pane option with the last reply that was typed: `<turn>/<number>`.
 pub(super) const REPLY_OPTION: &str = "@reply";
+/// The pane option with the last turn for which Enter was pressed apart from its text.
+pub(super) const ENTERED_OPTION: &str = "@entered";
+/// The pane option with whoever follows what the program prints (see [`super::Output`]).
+pub(super) const OUTPUT_OPTION: &str = "@output";
 
 /// A program to start in a session of its own.
 #[derive(Clone)]
@@ -61,17 +65,21 @@ impl SpawnSpec {
         if let Some((key, _)) = self.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
             return invalid(format!("{key:?} cannot be the name of an environment variable"));
         }
+        // tmux sets SHELL itself, over whatever it is told.
+        let shell = self.env.iter().find(|(key, _)| key == "SHELL").map(|(_, shell)| format!("SHELL={shell}"));
         let argv: Vec<&str> = self.argv.iter().chain(&self.more).map(String::as_str).collect();
-        let argv = match argv.as_slice() {
+        let mut argv: Vec<&str> = match argv.as_slice() {
             [] => return invalid("no program to start".to_owned()),
-            [program, ..] if program.is_empty() => return invalid("no program to start".to_owned()),
+            ["", ..] => return invalid("no program to start".to_owned()),
             // tmux hands a single argument to a shell. `env` runs it as it is, but takes `a=b` for a variable.
-            [program] if program.contains('=') => {
-                return invalid(format!("a program without arguments cannot have `=` in its path: {program}"));
+            [program, rest @ ..] if program.contains('=') && (rest.is_empty() || shell.is_some()) => {
+                return invalid(format!("a program cannot have `=` in its path here: {program}"));
             }
-            [program] => vec!["env", "--", program],
             several => several.to_vec(),
         };
+        if shell.is_some() || argv.len() == 1 {
+            argv.splice(..0, ["env", "--"].into_iter().chain(shell.as_deref()));
+        }
         // -E: nothing is taken over from the client's environment.
         let mut start = Command::new("new-session").args(["-d", "-E", "-P", "-F", Pane::FORMAT, "-s", &self.name]);
         start = start.arg("-x").arg(width.to_string()).arg("-y").arg(height.to_string());
@@ -202,6 +210,30 @@ impl PaneInfo {
     }
 }
 
+/// Where a pane's cursor is, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The line of the screen.
+    pub row: usize,
+    /// The column; that after the last one where a line is full.
+    pub column: usize,
+    /// The program shows it.
+    pub shown: bool,
+    /// How many columns there are.
+    pub width: usize,
+}
+
+impl Cursor {
+    pub(super) const FORMAT: &str = "#{cursor_y} #{cursor_x} #{cursor_flag} #{pane_width}";
+
+    pub(super) fn parse(line: &str) -> Result<Self, TmuxError> {
+        let unknown = || TmuxError::Protocol(format!("not a cursor: {line:?}"));
+        let mut fields = line.split(' ').map(|field| field.parse::<usize>().ok());
+        let mut next = || fields.next().flatten().ok_or_else(unknown);
+        Ok(Self { row: next()?, column: next()?, shown: next()? != 0, width: next()? })
+    }
+}
+
 /// A flag as tmux prints it: `1`, `0` or nothing; `pane_in_mode` counts the modes.
 fn is_true(field: &str) -> bool {
     !matches!(field, "" | "0")
@@ -239,6 +271,13 @@ mod tests {
     }
 
     #[test]
+    fn cursors_are_read() {
+        assert_eq!(Cursor::parse("12 3 1 80"), Ok(Cursor { row: 12, column: 3, shown: true, width: 80 }));
+        assert_eq!(Cursor::parse("0 200 0 200"), Ok(Cursor { row: 0, column: 200, shown: false, width: 200 }));
+        assert!(Cursor::parse("").is_err() && Cursor::parse("1 2 1").is_err() && Cursor::parse("a 1 1 1").is_err());
+    }
+
+    #[test]
     fn only_known_keys() {
         for key in ["Enter", "Escape", "C-c", "M-Enter", "C-M-x", "F12", "y", "1", ";", "-", "S-Tab"] {
             assert!(is_key(key), "{key:?}");
@@ -252,6 +291,9 @@ mod tests {
     fn what_cannot_be_started_is_refused() {
         let good = SpawnSpec { name: "a".into(), cwd: "/".into(), env: vec![], argv: vec!["cat".into()], more: vec![] };
         assert!(good.command(80, 24).unwrap().line().contains(r#""--" "env" "--" "cat" ; set-option"#));
+        let with_shell = SpawnSpec { env: vec![("SHELL".into(), "/bin/x".into())], ..good.clone() };
+        let with_shell = with_shell.command(80, 24).unwrap().line().to_owned();
+        assert!(with_shell.contains(r#""--" "env" "--" "SHELL=/bin/x" "cat" ; set-option"#), "{with_shell}");
         let wrong = [
             SpawnSpec { name: "a.b".into(), ..good.clone() },
             SpawnSpec { name: "-a".into(), ..good.clone() },

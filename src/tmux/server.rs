@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::client::{doorway, spawn_error, tmux};
 use super::pane::{READY_OPTION, is_key};
 use super::{
-    Command, Control, ControlConfig, DEFAULT_DEADLINE, Pane, PaneId, PaneInfo, SpawnSpec, TmuxError, TmuxSessionId,
-    Version, leftover, socket,
+    Command, Control, ControlConfig, Cursor, DEFAULT_DEADLINE, Output, Pane, PaneId, PaneInfo, SpawnSpec, TmuxError,
+    TmuxSessionId, Version, leftover, socket,
 };
 
 /// The session that keeps a server alive that has no agents, and that the control client is attached to.
@@ -208,6 +208,20 @@ impl Server {
     /// The lines on the program's screen, also while copy mode covers it. Trailing spaces are not there.
     pub async fn capture(&self, pane: &PaneId) -> Result<Vec<String>, TmuxError> {
         self.control.command(Command::new("capture-pane").args(["-p", "-t", pane.as_str()])).await
+    }
+
+    /// As [`Server::capture`], with where the cursor is at that moment.
+    pub async fn look(&self, pane: &PaneId) -> Result<(Vec<String>, Cursor), TmuxError> {
+        let capture = Command::new("capture-pane").args(["-p", "-t", pane.as_str()]);
+        let cursor = Command::new("display-message").args(["-p", "-t", pane.as_str(), Cursor::FORMAT]);
+        let mut lines = self.control.command(capture.then(cursor)).await?;
+        let cursor = Cursor::parse(&lines.pop().unwrap_or_default())?;
+        Ok((lines, cursor))
+    }
+
+    /// Tells when the program prints something, from a moment on that it tells, too.
+    pub fn output(&self, pane: &PaneId) -> Output {
+        Output::of(self.clone(), pane.clone(), &self.socket)
     }
 
     /// Marks a pane whose program is ready (see [`PaneInfo::ready`]).

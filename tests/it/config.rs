@@ -31,6 +31,7 @@ fn a_bad_variable_stops_the_start() -> Tested {
         ("PALIADIN_STREAM__PING", "soon", "stream.ping"),
         ("PALIADIN_LISTEN", "nowhere", "server.listen"),
         ("PALIADIN_ENABLED", "perhaps", "server.enabled"),
+        ("PALIADIN_AGENT__SESSION_SCOPE", "page", "agent.session_scope"),
         ("PALIADIN_AUTH_MODE", "nobody", "auth.mode"),
     ] {
         let line = refusal(&[(name, value)], None)?;

@@ -51,6 +51,8 @@ macro_rules! contract {
             late::a_running_turn_goes_to_a_later_owner
             sessions::two_users_never_share_a_name
             sessions::one_user_keeps_the_name
+            sessions::a_conversation_has_its_own
+            sessions::a_deleted_conversation_leaves_no_memory
             sessions::unusable_names_are_refused
             sessions::taking_a_session_counts_its_epoch
             sessions::a_patch_changes_what_it_names
@@ -61,6 +63,7 @@ macro_rules! contract {
             turns::the_same_client_turn_id_is_the_same_turn
             turns::a_foreign_conversation_is_refused
             turns::the_queue_is_limited
+            turns::what_would_be_answered_can_be_foreseen
             turns::the_queue_is_first_in_first_out
             turns::one_of_many_claims_wins
             turns::only_the_claiming_epoch_starts
@@ -78,6 +81,7 @@ macro_rules! contract {
             concurrent::the_queue_is_limited_for_all
             concurrent::a_conversation_belongs_to_one_of_two_users
             concurrent::a_user_has_one_agent_session
+            concurrent::a_conversation_has_one_agent_session
             concurrent::two_users_that_come_at_once_never_share_a_name
             concurrent::every_take_is_an_epoch_of_its_own
             concurrent::who_was_relieved_claims_nothing

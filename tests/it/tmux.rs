@@ -3,6 +3,7 @@
 
 mod control;
 mod fence;
+mod output;
 mod quote;
 mod server;
 mod spawn;

@@ -7,6 +7,7 @@ mod limits;
 mod queue;
 mod reply;
 mod restart;
+mod scope;
 mod seats;
 
 use std::time::Duration;

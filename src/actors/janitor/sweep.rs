@@ -10,7 +10,7 @@ use crate::actors::address::Address;
 use crate::actors::sessions::{Key, SessionsMsg};
 use crate::actors::wiring::Wiring;
 use crate::faults;
-use crate::store::{AgentSession, SessionPatch, StoreError, Write, Written};
+use crate::store::{AgentSession, SessionPatch, StoreError, Turn, Write, Written};
 use crate::turn::Timestamp;
 
 /// How far the first sweep looks back for turns whose agents may still be at work on them.
@@ -138,10 +138,14 @@ impl Sweep {
         if let Some(agents) = agents {
             self.end_strangers(&agents, &rows).await;
             self.tell_ends(&agents, &rows, &kept);
+            self.retire(&agents, &rows, &open).await?;
         }
-        let keys: HashSet<Key> = open.into_iter().map(|turn| (turn.user_id, turn.persona)).collect();
+        let rows: HashMap<&str, &AgentSession> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
+        let apart = self.wiring.limits.conversations_apart;
+        let serving = |turn: &Turn| Key::serving(turn, rows.get(turn.agent_session.as_str()).copied(), apart);
+        let keys: HashSet<Key> = open.iter().map(serving).collect();
         for key in keys.difference(&kept) {
-            tracing::warn!(user = %key.0, "turns that nobody looks after; opening their session");
+            tracing::warn!(user = %key.user_id, "turns that nobody looks after; opening their session");
             let _ = self.sessions.send(SessionsMsg::Wake(key.clone()));
             self.woken += 1;
         }
@@ -158,11 +162,32 @@ impl Sweep {
         }
     }
 
+    /// Agents of conversations that were deleted, and whose turns are over: whoever deleted one may not have come that far.
+    async fn retire(
+        &mut self,
+        agents: &HashSet<String>,
+        rows: &[AgentSession],
+        open: &[Turn],
+    ) -> Result<(), StoreError> {
+        for row in rows.iter().filter(|row| agents.contains(&row.name)) {
+            let Some(conversation) = row.conversation else { continue };
+            if open.iter().any(|turn| turn.agent_session == row.name) {
+                continue;
+            }
+            let conversation = self.wiring.store.conversation(conversation).await?;
+            if conversation.is_some_and(|conversation| conversation.hidden_at.is_some()) {
+                tracing::info!(session = row.name, "ending the agent of a deleted conversation");
+                let _ = self.sessions.send(SessionsMsg::Retire(Key::of(row)));
+            }
+        }
+        Ok(())
+    }
+
     /// A session that is kept tells of its agent itself.
     fn tell_ends(&self, agents: &HashSet<String>, rows: &[AgentSession], kept: &HashSet<Key>) {
         let is_ours = |row: &&AgentSession| row.state == "ready" && row.backend == self.wiring.backend.name();
         for row in rows.iter().filter(is_ours) {
-            if agents.contains(&row.name) || kept.contains(&(row.user_id, row.persona.clone())) {
+            if agents.contains(&row.name) || kept.contains(&Key::of(row)) {
                 continue;
             }
             tracing::info!(session = row.name, "the agent is gone");

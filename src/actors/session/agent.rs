@@ -123,6 +123,13 @@ impl SessionActor {
         state.current.is_none() && is_free && !state.ending
     }
 
+    /// Nothing runs, waits or is being ended, and nothing came that could.
+    pub(super) fn is_unused(state: &SessionState) -> bool {
+        let is_idle =
+            state.current.is_none() && state.draining.is_none() && !state.ending && state.agent != AgentState::Ready;
+        is_idle && state.queued.is_empty() && state.submitting == 0 && state.cancelling.is_empty()
+    }
+
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
         state.resetting.push(reply);
         // One that is under way may be past the turns that came just before this one.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{SessionActor, SessionMsg, SessionState};
+use crate::actors::sessions::Key;
+use crate::actors::wiring::Wiring;
 use crate::store::{Accepted, NewTurn, Refusal, StoreError, Write, Written};
 use crate::turn::{EventKind, SessionId, Timestamp, TurnId, UserId};
 
@@ -43,25 +45,37 @@ pub enum SubmitError {
     Failed,
 }
 
+impl Question {
+    /// Whose agent session is to answer it; `apart`: every conversation has one of its own.
+    pub fn key(&self, apart: bool) -> Key {
+        Key::today(self.user_id, &self.persona, self.session_id, apart)
+    }
+
+    /// The turn that is to come of it, for this agent session.
+    pub fn into_turn(self, wiring: &Wiring, agent_session: String) -> NewTurn {
+        NewTurn {
+            turn_id: TurnId::fresh(),
+            user_id: self.user_id,
+            session_id: self.session_id,
+            agent_session,
+            client_turn_id: self.client_turn_id,
+            backend: wiring.backend.name().to_owned(),
+            persona: self.persona,
+            profile: wiring.backend.profile().to_owned(),
+            user_message: self.user_message,
+            page_origin: self.page_origin,
+            context: self.context,
+            queued_at: Timestamp::now(),
+            queue_limit: wiring.limits.queue,
+        }
+    }
+}
+
 impl SessionActor {
     pub(super) fn submit(&self, state: &mut SessionState, question: Question, reply: oneshot::Sender<Submitted>) {
         state.submitting += 1;
         state.submits += 1;
-        let turn = NewTurn {
-            turn_id: TurnId::fresh(),
-            user_id: question.user_id,
-            session_id: question.session_id,
-            agent_session: self.row.name.clone(),
-            client_turn_id: question.client_turn_id,
-            backend: self.wiring.backend.name().to_owned(),
-            persona: question.persona,
-            profile: self.wiring.backend.profile().to_owned(),
-            user_message: question.user_message,
-            page_origin: question.page_origin,
-            context: question.context,
-            queued_at: Timestamp::now(),
-            queue_limit: self.wiring.limits.queue,
-        };
+        let turn = question.into_turn(&self.wiring, self.row.name.clone());
         let recorder = self.wiring.recorder.clone();
         let write = async move { recorder.write(Write::AcceptTurn(Box::new(turn))).await };
         self.address.pipe(write, |written| SessionMsg::Accepted(Box::new(written), reply));

@@ -81,6 +81,8 @@ pub enum SessionMsg {
     ResetLate(u64),
     /// The reset is through.
     ResetDone(Result<(), BackendError>),
+    /// The conversation that this session serves was deleted: nobody needs it any more.
+    Leave,
     /// What do you do?
     Report(oneshot::Sender<Report>),
     /// The backoff of the pane's keeper is over.
@@ -139,6 +141,8 @@ pub struct SessionState {
     ending: bool,
     /// It is ended for another user.
     giving: bool,
+    /// Nobody needs it any more: it ends once there is nothing left to do.
+    leaving: bool,
     /// Counts the resets.
     resets: u64,
     resetting: Vec<oneshot::Sender<Result<(), BackendError>>>,
@@ -218,6 +222,7 @@ impl Actor for SessionActor {
             draining: None,
             ending: false,
             giving: false,
+            leaving: false,
             resets: 0,
             resetting: Vec::new(),
             served: 0,
@@ -283,11 +288,15 @@ impl Actor for SessionActor {
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
             SessionMsg::SeatGiven(ended) => self.seat_given(state, ended),
             SessionMsg::ResetDone(outcome) => self.reset_done(state, &outcome),
+            SessionMsg::Leave => state.leaving = true,
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
                 self.start_pane(&myself, state).await?;
                 self.look(state);
             }
+        }
+        if state.leaving && Self::is_unused(state) {
+            myself.stop(None);
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! What a session leaves behind, and who comes after it: its row is taken, and its turns are ended or kept for the next.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Cancelled, Key, Report};
+use super::{Cancelled, Key, Question, Report, SubmitError, Submitted};
 use crate::actors::closing::{self, Cause};
 use crate::actors::session::{AgentState, Left};
 use crate::actors::wiring::Wiring;
@@ -20,7 +21,34 @@ const MAX_RESTORED: u32 = 1_000_000;
 /// A session's row under our epoch, and the turn that an earlier incarnation left running.
 pub type Taken = (AgentSession, Option<Left>);
 
-/// Makes this process the owner of a user's agent session, under the next epoch. Opens the logs of the turns that an
+/// The open turns, by who looks after them.
+pub(super) async fn by_key(wiring: &Wiring) -> Result<HashMap<Key, Vec<Turn>>, StoreError> {
+    let mut keys: HashMap<String, Key> = HashMap::new();
+    let mut left: HashMap<Key, Vec<Turn>> = HashMap::new();
+    for turn in wiring.store.open_turns().await? {
+        let key = match keys.get(&turn.agent_session) {
+            Some(key) => key.clone(),
+            None => Key::of_turn(&*wiring.store, &turn, wiring.limits.conversations_apart).await?,
+        };
+        keys.insert(turn.agent_session.clone(), key.clone());
+        left.entry(key).or_default().push(turn);
+    }
+    Ok(left)
+}
+
+/// The answer to a question of which no turn will come.
+pub(super) async fn foresee(wiring: Wiring, question: Question) -> Option<Submitted> {
+    // Which session is to answer does not matter to a turn that is refused, or is there already.
+    let foreseen = wiring.store.foresee(&question.into_turn(&wiring, String::new())).await;
+    match foreseen.transpose()? {
+        Ok(Written::Accepted(accepted)) => Some(Ok(*accepted)),
+        Ok(Written::Refused(refusal)) => Some(Err(SubmitError::Refused(refusal))),
+        Ok(other) => Some(Err(StoreError::Corrupt(format!("unexpected answer {other:?}")).into())),
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+/// Makes this process the owner of an agent session, under the next epoch. Opens the logs of the turns that an
 /// earlier incarnation left; the one that ran is for the session to go on with. One that waits in a conversation which was
 /// deleted is cancelled: whoever deleted it may not have come that far.
 pub(super) async fn take(wiring: Wiring, key: Key) -> Result<Taken, StoreError> {
@@ -29,13 +57,14 @@ pub(super) async fn take(wiring: Wiring, key: Key) -> Result<Taken, StoreError> 
 }
 
 /// As [`take`], where the open turns are known.
-pub(super) async fn take_with(wiring: Wiring, (user_id, persona): Key, open: Vec<Turn>) -> Result<Taken, StoreError> {
-    let row = match wiring.store.agent_session(user_id, &persona).await? {
+pub(super) async fn take_with(wiring: Wiring, key: Key, open: Vec<Turn>) -> Result<Taken, StoreError> {
+    let row = match row(&wiring, &key).await? {
         Some(row) => row,
         None => {
-            let prefix = wiring.limits.session_prefix.clone();
-            let backend = wiring.backend.name().to_owned();
-            agent_session(wiring.recorder.write(Write::OpenAgentSession { prefix, user_id, persona, backend }).await?)?
+            let Key { user_id, persona, conversation } = key;
+            let (prefix, backend) = (wiring.limits.session_prefix.clone(), wiring.backend.name().to_owned());
+            let open = Write::OpenAgentSession { prefix, user_id, persona, conversation, backend };
+            agent_session(wiring.recorder.write(open).await?)?
         }
     };
     let lease_until = Timestamp(Timestamp::now().0 + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX));
@@ -95,9 +124,9 @@ pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) 
 }
 
 /// Ends the turns of a session that failed too often: nobody will run them.
-pub(super) async fn give_up(wiring: Wiring, (user_id, persona): Key) {
+pub(super) async fn give_up(wiring: Wiring, key: Key) {
     let turns = async {
-        let row = wiring.store.agent_session(user_id, &persona).await?;
+        let row = row(&wiring, &key).await?;
         Ok::<_, StoreError>((row, wiring.store.open_turns().await?))
     };
     match turns.await {
@@ -121,21 +150,17 @@ pub(super) async fn give_up(wiring: Wiring, (user_id, persona): Key) {
 }
 
 /// Ends a turn that a session left which failed too often.
-pub(super) async fn cancel(wiring: Wiring, (user_id, persona): Key, turn_id: TurnId, by: String) -> Cancelled {
+pub(super) async fn cancel(wiring: Wiring, key: Key, turn_id: TurnId, by: String) -> Cancelled {
     let turn = wiring.store.turn(turn_id).await?.filter(|turn| !turn.state.is_final());
-    let (Some(turn), Some(row)) = (turn, wiring.store.agent_session(user_id, &persona).await?) else {
+    let (Some(turn), Some(row)) = (turn, row(&wiring, &key).await?) else {
         return Ok(false);
     };
     closing::settle(wiring, turn, row.epoch, Cause::Cancelled { by }).await
 }
 
 /// What the row of a session tells that is not there: in `state`. `None` where it has no row yet.
-pub(super) async fn report(
-    wiring: Wiring,
-    (user_id, persona): Key,
-    state: &'static str,
-) -> Result<Option<Report>, StoreError> {
-    let Some(row) = wiring.store.agent_session(user_id, &persona).await? else { return Ok(None) };
+pub(super) async fn report(wiring: Wiring, key: Key, state: &'static str) -> Result<Option<Report>, StoreError> {
+    let Some(row) = row(&wiring, &key).await? else { return Ok(None) };
     Ok(Some(Report {
         queued: wiring.store.queued(&row.name).await?,
         name: row.name,
@@ -149,6 +174,10 @@ pub(super) async fn report(
         last_start: None,
         last_exit: None,
     }))
+}
+
+async fn row(wiring: &Wiring, key: &Key) -> Result<Option<AgentSession>, StoreError> {
+    wiring.store.agent_session(key.user_id, &key.persona, key.conversation).await
 }
 
 fn agent_session(written: Written) -> Result<AgentSession, StoreError> {

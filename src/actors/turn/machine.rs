@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::agent::{answer, envelope};
 use crate::backend::{AgentEvent, Fate};
 use crate::streams::log::Told;
-use crate::turn::{ErrorCode, EventKind, Outcome};
+use crate::turn::{DIALOG, ErrorCode, EventKind, Outcome};
 
 /// Where the run of a turn stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,6 +126,8 @@ pub enum Leaves {
 #[derive(Clone, PartialEq, Debug)]
 struct Asked {
     is_permission: bool,
+    /// It is answered in the terminal, and by no reply.
+    is_dialog: bool,
     options: Vec<String>,
     name: Option<String>,
 }
@@ -145,6 +147,9 @@ pub enum NoReply {
     /// The agent asks nothing, or not any more.
     #[error("nothing is being asked, or it was answered already")]
     NothingAsked,
+    /// A dialog is open in its terminal, to which nothing is typed.
+    #[error("this is answered in the agent's terminal only")]
+    InTerminal,
     /// It asks for leave, and this is none of the answers to choose from.
     #[error("the reply must be one of the options")]
     NotAnOption,
@@ -188,14 +193,22 @@ impl Machine {
         self.resumed
     }
 
-    /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does.
+    /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does and takes a reply.
     pub fn asks(&self) -> Option<u32> {
-        self.asked.as_ref().map(|_| self.attentions)
+        self.asked.as_ref().filter(|asked| !asked.is_dialog).map(|_| self.attentions)
+    }
+
+    /// The agent waits for a person.
+    pub fn waits(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Whether this line may be handed to the agent as a reply, and to which of its questions.
     pub fn reply(&self, line: &str) -> Result<OpenQuestion, NoReply> {
         let asked = self.asked.as_ref().ok_or(NoReply::NothingAsked)?;
+        if asked.is_dialog {
+            return Err(NoReply::InTerminal);
+        }
         // An option is typed as any text is.
         let chosen = asked.options.is_empty() || asked.options.iter().any(|option| envelope::line(option) == line);
         let question = || OpenQuestion { number: self.attentions, name: asked.name.clone() };
@@ -275,9 +288,11 @@ impl Machine {
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
             AgentEvent::Attention { kind, prompt, options, reply: name } => {
                 let data = json!({ "kind": kind, "prompt": prompt, "options": options });
-                self.attentions += 1;
-                self.asked = Some(Asked { is_permission: kind == "permission", options, name });
-                let is_news = self.attentions > self.told.attentions;
+                let (is_permission, is_dialog) = (kind == "permission", kind == DIALOG);
+                // A dialog is none of the agent's questions, which a later owner reads and counts anew.
+                self.attentions += u32::from(!is_dialog);
+                let is_news = is_dialog || self.attentions > self.told.attentions;
+                self.asked = Some(Asked { is_permission, is_dialog, options, name });
                 let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
                 (self, told.into_iter().chain([Effect::Attention(true)]).collect())
             }

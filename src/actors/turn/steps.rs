@@ -138,7 +138,7 @@ impl TurnActor {
 
     /// While the agent waits for a person, no time counts.
     pub(super) fn suspend_watch(&self, run: &mut TurnRun) {
-        let waits = run.machine.asks().is_some();
+        let waits = run.machine.waits();
         if let Some(vigil) = &mut run.vigil {
             vigil.suspend(waits, Instant::now());
             self.arm(run);

@@ -4,7 +4,7 @@ use super::*;
 
 fn fixture() -> (tempfile::TempDir, Spool, TurnId) {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::create(&dir.path().join("spool"), "paliadin-1").unwrap();
+    let spool = Spool::create(&dir.path().join("spool"), "paliadin-1", Owner::Server).unwrap();
     (dir, spool, TurnId::fresh())
 }
 

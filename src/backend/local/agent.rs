@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::incarnation::{Incarnation, gone, unavailable};
-use super::{delivery, reply};
+use super::{delivery, reply, typing};
 use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -98,6 +98,10 @@ impl Agent for Incarnation {
         if info.is_none_or(|info| info.dead || info.turn.as_deref() != Some(turn.to_string().as_str())) {
             self.settle(turn);
             return Ok(());
+        }
+        if typing::lies_unsent(self, turn).await {
+            let message = "the message lies in the agent's input, or behind a dialog";
+            return Err(BackendError::new(ErrorCode::UpstreamError, message));
         }
         let deadline = Instant::now() + self.config.interrupt_timeout;
         let mut changes = self.changes.clone();

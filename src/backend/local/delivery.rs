@@ -3,20 +3,19 @@
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::incarnation::{Incarnation, gone, unavailable};
+use super::incarnation::{Incarnation, Unconfirmed, gone, unavailable};
 use super::reader::{Reader, Seen, refused};
+use super::typing::{self, ENTER_AGAIN, Typing};
 use crate::agent::envelope::{self, Flags};
 use crate::agent::profile::NewlineManner;
 use crate::agent::spool::Input;
 use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
-use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, press_again};
+use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, put};
 use crate::turn::ErrorCode;
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
 pub(super) const PASTE_TRIES: usize = 5;
-/// How often Enter is sent again for a message that lies unsent in the agent's input.
-const ENTER_AGAIN: u32 = 2;
 
 /// Nobody listens any more.
 #[derive(Debug)]
@@ -31,9 +30,9 @@ type Reports = mpsc::Sender<AgentEvent>;
 pub async fn run(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), Deaf> {
     let mut reader = Reader::new(job.turn_id, agent.config.max_response);
     let ending = match deliver(agent, job, reports).await {
-        Ok(()) => {
+        Ok(confirmation) => {
             faults::halt("paste.after").await;
-            follow(agent, job, &mut reader, reports).await?
+            follow(agent, job, &mut reader, confirmation, reports).await?
         }
         Err(error) => error.into(),
     };
@@ -50,13 +49,10 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
     reports.send(event).await.map_err(|_| Deaf)
 }
 
-/// Writes the turn's files and types its envelope.
-async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<(), BackendError> {
+/// Writes the turn's files and types its envelope; gives the wait for a sign that the agent has it.
+async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Confirmation, BackendError> {
     // Until it is typed: an interrupt waits for that, and keeps a turn that was not typed yet from being typed at all.
-    let keyboard = agent.keyboard.lock().await;
-    if keyboard.interrupted == Some(job.turn_id) {
-        return Err(BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed"));
-    }
+    let mut keyboard = typing::keyboard(agent, job).await?;
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags = Flags {
@@ -78,16 +74,27 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
         write(Input::Message, message.as_bytes())?;
     }
     faults::halt("intent.after").await;
-    let text = envelope::envelope(job.turn_id, flags, &message);
+    let mut text = envelope::envelope(job.turn_id, flags, &message);
+    let by_sight = agent.config.profile.input.is_some();
+    let mut found = typing::Found::default();
+    if by_sight {
+        // What is completed at the last word, and what makes Enter another key, is over with it.
+        text.push(' ');
+        (keyboard, found) = typing::await_input(agent, job, reports, keyboard).await?;
+    }
     let fence = job.turn_id.to_string();
     let newline = match agent.config.profile.newline {
         NewlineManner::Lf => Newline::Lf,
         NewlineManner::Cr => Newline::Cr,
     };
     let pane = &agent.terminal.pane;
-    let paste_once =
-        || paste(&agent.server, Paste { pane, fence: &fence, epoch: job.epoch, text: &text, newline, bracketed: true });
+    let turn = Paste { pane, fence: &fence, epoch: job.epoch, text: &text, newline, bracketed: true };
+    let paste_once = async || match by_sight {
+        true => put(&agent.server, turn.clone()).await,
+        false => paste(&agent.server, turn.clone()).await,
+    };
     let (mut outcome, mut tries) = (paste_once().await, 1);
+    let was_typed = outcome == Ok(Pasted::Already);
     // A client that dies while it connects looks like a server that is gone; the agent's process tells them apart.
     while tries < PASTE_TRIES && is_unsure(&outcome) && agent.is_alive() && !reports.is_closed() {
         outcome = paste_once().await;
@@ -98,7 +105,16 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<()
         tracing::warn!(place = agent.place, "the agent outlives its terminal; ending it");
         let _ = agent.close().await;
     }
-    pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })
+    pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })?;
+    if !by_sight {
+        return Ok(Confirmation::begin(agent));
+    }
+    if was_typed {
+        // What stands in the input is this turn, or what came after it.
+        found.before = None;
+    }
+    keyboard.unconfirmed = Some(Unconfirmed { turn: job.turn_id, entered: false });
+    Ok(Confirmation::BySight(Box::new(Typing::begin(agent, job, &text, found))))
 }
 
 /// Whether nobody knows if tmux ran the command.
@@ -128,10 +144,16 @@ pub(super) fn died(how: &str) -> BackendError {
 }
 
 /// Reports what the turn's files show until they show its end.
-async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &Reports) -> Result<AgentEvent, Deaf> {
+async fn follow(
+    agent: &Incarnation,
+    job: &Job,
+    reader: &mut Reader,
+    confirmation: Confirmation,
+    reports: &Reports,
+) -> Result<AgentEvent, Deaf> {
     let mut changes = agent.changes.clone();
     let mut exit = agent.exit_watch();
-    let mut confirmation = Some(Confirmation::begin(agent));
+    let mut confirmation = Some(confirmation);
     loop {
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
@@ -145,7 +167,14 @@ async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &R
             Ok(seen) => seen,
             Err(error) => return Ok(error.into()),
         };
-        if reader.is_confirmed() && confirmation.take().is_some() {
+        if reader.is_confirmed()
+            && let Some(confirmation) = confirmation.take()
+        {
+            if let Confirmation::BySight(mut typing) = confirmation
+                && let Some(event) = typing.end(agent).await
+            {
+                report(reports, event).await?;
+            }
             report(reports, AgentEvent::Started).await?;
         }
         for event in events {
@@ -157,61 +186,68 @@ async fn follow(agent: &Incarnation, job: &Job, reader: &mut Reader, reports: &R
         if let Some(exit) = gone_by_now {
             return Ok(died(&exit.reason).into());
         }
-        let unconfirmed_until = confirmation.as_ref().map(|confirmation| confirmation.deadline);
         tokio::select! {
             _ = changes.changed() => {}
             _ = gone(&mut exit) => {}
             () = reports.closed() => return Err(Deaf),
-            () = until(unconfirmed_until) => {
-                if let Some(confirmation) = &mut confirmation
-                    && let Err(error) = confirmation.overdue(agent, job).await
-                {
-                    return Ok(error.into());
+            () = overdue(&mut confirmation) => {
+                let looked = match &mut confirmation {
+                    Some(confirmation) => confirmation.look(agent, job).await,
+                    None => Ok(None),
+                };
+                match looked {
+                    Ok(Some(event)) => report(reports, event).await?,
+                    Ok(None) => {}
+                    Err(error) => return Ok(error.into()),
                 }
             }
         }
     }
 }
 
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+/// Resolves when the agent's terminal has to be looked at; never, once the agent has the message.
+async fn overdue(confirmation: &mut Option<Confirmation>) {
+    match confirmation {
+        Some(Confirmation::Blind { deadline, .. }) => tokio::time::sleep_until(*deadline).await,
+        Some(Confirmation::BySight(typing)) => typing.wait().await,
         None => std::future::pending().await,
     }
 }
 
 /// The wait for a sign that the agent has the message.
-struct Confirmation {
-    deadline: Instant,
-    enters: u32,
+enum Confirmation {
+    /// Enter was pressed with the text.
+    Blind { deadline: Instant, enters: u32 },
+    /// Enter is pressed when the text is seen.
+    BySight(Box<Typing>),
 }
 
 impl Confirmation {
     fn begin(agent: &Incarnation) -> Self {
-        Self { deadline: Instant::now() + agent.config.confirm_timeout, enters: 0 }
+        Self::Blind { deadline: Instant::now() + agent.config.confirm_timeout, enters: 0 }
     }
 
-    /// No sign yet. Enter may have been swallowed: it is sent again, at most twice, and only while this turn's envelope
-    /// is still to be seen in the terminal. The text is never sent again.
-    async fn overdue(&mut self, agent: &Incarnation, job: &Job) -> Result<(), BackendError> {
-        self.deadline = Instant::now() + agent.config.confirm_timeout;
-        if self.enters == ENTER_AGAIN {
+    /// Looks at the terminal, and gives what has to be told.
+    async fn look(&mut self, agent: &Incarnation, job: &Job) -> Result<Option<AgentEvent>, BackendError> {
+        let (deadline, enters) = match self {
+            Self::Blind { deadline, enters } => (deadline, enters),
+            Self::BySight(typing) => return typing.look(agent, job).await,
+        };
+        // Enter may have been swallowed: it is sent again, at most twice, and only while this turn's envelope is still to be
+        // seen in the terminal. The text is never sent again.
+        *deadline = Instant::now() + agent.config.confirm_timeout;
+        if *enters == ENTER_AGAIN {
             let message = "the agent did not take the message";
             return Err(BackendError::new(ErrorCode::UpstreamError, message));
         }
-        self.enters += 1;
-        let pane = &agent.terminal.pane;
+        *enters += 1;
         // Where tmux does not answer just now, the next time will do; the agent's end is seen elsewhere.
-        let screen = agent.server.capture(pane).await.unwrap_or_default();
+        let screen = agent.server.capture(&agent.terminal.pane).await.unwrap_or_default();
         // The terminal may break a line anywhere.
         let shown: String = screen.concat().split_whitespace().collect();
         if shown.contains(&format!("{}{}", envelope::MARKER, job.turn_id)) {
-            tracing::warn!(turn_id = %job.turn_id, "message still in the agent's input; sending Enter again");
-            let fence = job.turn_id.to_string();
-            if let Err(error) = press_again(&agent.server, pane, &fence, "Enter").await {
-                tracing::warn!(turn_id = %job.turn_id, %error, "Enter not sent");
-            }
+            typing::again(agent, job).await;
         }
-        Ok(())
+        Ok(None)
     }
 }

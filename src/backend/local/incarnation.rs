@@ -53,6 +53,16 @@ pub struct Incarnation {
 pub(super) struct Keyboard {
     /// The last turn that was interrupted.
     pub(super) interrupted: Option<TurnId>,
+    /// The turn that may lie in the agent's input.
+    pub(super) unconfirmed: Option<Unconfirmed>,
+}
+
+/// A turn whose text was typed apart from Enter, and which the agent was not seen to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unconfirmed {
+    pub(super) turn: TurnId,
+    /// Enter was pressed, too.
+    pub(super) entered: bool,
 }
 
 /// How far the agent's reports were read.

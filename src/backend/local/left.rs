@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::incarnation::{Incarnation, process_start, unavailable};
 use super::reader::Reader;
-use super::{LocalBackend, again, failed, wait_until_ready};
+use super::ready::wait_until_ready;
+use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
 use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate, LeftAgent};
@@ -54,7 +55,7 @@ impl LocalBackend {
             |pane: &&PaneInfo| pane.session_name == session && !pane.dead && pane.launch.as_deref() == Some(launch);
         let mut fitting = panes.iter().filter(fits);
         let (Some(info), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
-        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
+        let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
         let agent = self.take_over(server.clone(), info, spool, memory.clone())?;
         if !info.ready && wait_until_ready(&agent, agent.changes.clone(), self.config.ready_timeout).await.is_err() {
             return Ok(None);
@@ -92,9 +93,8 @@ impl LocalBackend {
     pub(super) async fn find_left(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
         let is_left = |pane: &PaneInfo| pane.session_name == session && !pane.dead;
         let Some(info) = self.panes().await?.into_iter().find(is_left) else { return Ok(None) };
-        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
         let server = self.server().await?;
-        let launch = self.spec(session, &spool)?.fingerprint();
+        let launch = launch::prepare(&self.config, session)?.1.fingerprint();
         if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory).await? {
             tracing::info!(session, place = agent.place(), "taking over the agent that was left");
             return Ok(Some(LeftAgent { agent, works_on }));
@@ -118,7 +118,7 @@ impl LocalBackend {
     ) -> Result<Adopted, BackendError> {
         let panes = self.panes().await?;
         let pane = panes.iter().find(|pane| pane.session_name == session && is_left_of(pane, place));
-        let spool = Spool::existing(&self.config.spool, session);
+        let spool = launch::spool(&self.config, session);
         let server = self.server.lock().await.clone();
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
             && is_there(info, place)
@@ -144,7 +144,7 @@ impl LocalBackend {
     }
 
     pub(super) fn answer_to(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
-        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(None) };
+        let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
         let (signals, whole) = (signal_lines(&spool), self.watch.is_whole(spool.path(), turn));
         match Reader::new(turn, self.config.max_response).look(signals, &spool, whole) {
             Ok(seen) => Ok(match seen.ending {
@@ -159,7 +159,7 @@ impl LocalBackend {
 
     /// What lies there of an answer that is not complete.
     fn said(&self, session: &str, turn: TurnId) -> String {
-        let Some(spool) = Spool::existing(&self.config.spool, session) else { return String::new() };
+        let Some(spool) = launch::spool(&self.config, session) else { return String::new() };
         let seen = Reader::new(turn, self.config.max_response).look(Vec::new(), &spool, false);
         let pieces = seen.map(|seen| seen.events).unwrap_or_default().into_iter();
         pieces.filter_map(|event| if let AgentEvent::Delta(text) = event { Some(text) } else { None }).collect()
@@ -174,7 +174,7 @@ impl LocalBackend {
 
     /// Whether the agent, to which this turn was typed last, has not said yet that it is done with it.
     fn is_at_work(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
-        let Some(spool) = Spool::existing(&self.config.spool, session) else { return Ok(true) };
+        let Some(spool) = launch::spool(&self.config, session) else { return Ok(true) };
         if reports(&spool).iter().any(|signal| signal.ends() == Some(turn)) {
             return Ok(false);
         }
@@ -184,7 +184,7 @@ impl LocalBackend {
     pub(super) fn files_of_turns(&self) -> Vec<(String, TurnId, Duration)> {
         let names = std::fs::read_dir(&self.config.spool).into_iter().flatten().flatten();
         let sessions = names.filter_map(|entry| entry.file_name().into_string().ok());
-        let spools = sessions.filter_map(|name| Some((Spool::existing(&self.config.spool, &name)?, name)));
+        let spools = sessions.filter_map(|name| Some((launch::spool(&self.config, &name)?, name)));
         spools
             .flat_map(|(spool, name)| spool.turns().into_iter().map(move |(turn, age)| (name.clone(), turn, age)))
             .collect()

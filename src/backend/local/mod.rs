@@ -4,10 +4,14 @@ mod agent;
 mod config;
 mod delivery;
 mod incarnation;
+mod launch;
 mod left;
 mod reader;
+mod ready;
 mod reply;
+mod screen;
 mod transcript;
+mod typing;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -15,16 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, watch};
-use tokio::time::Instant;
 
 pub use config::LocalConfig;
 
-use self::incarnation::{Incarnation, gone, unavailable};
+use self::incarnation::{Incarnation, unavailable};
+use self::ready::wait_until_ready;
 use super::{Adopted, Agent, Backend, BackendError, LeftAgent, Opened, Origin};
 use crate::agent::profile::{PASSED_ON, Profile, RestartPolicy};
-use crate::agent::signal::Signal;
 use crate::agent::spool::Spool;
-use crate::agent::watch::{Changes, SpoolWatch};
+use crate::agent::watch::SpoolWatch;
 use crate::faults;
 use crate::tmux::{Server, ServerConfig, SpawnSpec, TmuxError};
 use crate::turn::{ErrorCode, Memory, Timestamp, TurnId};
@@ -94,21 +97,6 @@ impl LocalBackend {
 }
 
 impl LocalBackend {
-    /// How the agent of this session is started.
-    fn spec(&self, session: &str, spool: &Spool) -> Result<SpawnSpec, BackendError> {
-        let mut env = self.config.environment.clone();
-        env.push(("PALIADIN_SPOOL".to_owned(), spool.path().display().to_string()));
-        env.push(("PALIADIN_SESSION".to_owned(), session.to_owned()));
-        let (profile, own) = (&self.config.profile, &self.config.own_program);
-        let settings = profile
-            .settings(own, &self.config.agent_version)
-            .map(|text| spool.write_settings(&text))
-            .transpose()
-            .map_err(failed)?;
-        let argv = profile.argv(own, settings.as_deref());
-        Ok(SpawnSpec { name: session.to_owned(), cwd: spool.path().to_path_buf(), env, argv, more: Vec::new() })
-    }
-
     /// Starts an agent in the place of whatever is there under this name.
     async fn start_agent(
         &self,
@@ -191,8 +179,7 @@ impl Backend for LocalBackend {
     async fn open(&self, session: &str, memory: &Memory) -> Result<Opened, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
-        let spool = Spool::create(&self.config.spool, session).map_err(failed)?;
-        let spec = self.spec(session, &spool)?;
+        let (spool, spec) = launch::prepare(&self.config, session)?;
         if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory).await? {
             return Ok(Opened { agent, origin: Origin::TakenOver });
         }
@@ -203,10 +190,9 @@ impl Backend for LocalBackend {
             match self.until_ready(&agent).await {
                 Ok(()) => return Ok(Opened { agent, origin: Origin::Resumed }),
                 // What it was to take up again may be gone.
-                Err(error) if !agent.is_alive() => {
+                Err(error) => {
                     tracing::warn!(session, %error, "the agent does not take up its memory; starting it without");
                 }
-                Err(error) => return Err(error),
             }
         }
         let fresh = Memory { resume_id: None, since: Timestamp::now() };
@@ -232,12 +218,12 @@ impl Backend for LocalBackend {
     }
 
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>> {
-        let spool = Spool::existing(&self.config.spool, session)?;
+        let spool = launch::spool(&self.config, session)?;
         self.watch.join(spool.path()).ok()
     }
 
     fn forget(&self, session: &str, turn: TurnId) {
-        if let Some(spool) = Spool::existing(&self.config.spool, session) {
+        if let Some(spool) = launch::spool(&self.config, session) {
             spool.remove_inputs(turn);
             spool.remove_outputs(turn);
         }
@@ -265,32 +251,5 @@ impl Backend for LocalBackend {
 
     async fn detach(&self) {
         drop(self.server.lock().await.take());
-    }
-}
-
-/// Waits for the agent's word, and marks its pane, so that whoever takes it over need not ask again.
-async fn wait_until_ready(agent: &Incarnation, mut changes: Changes, timeout: Duration) -> Result<(), BackendError> {
-    let deadline = Instant::now() + timeout;
-    let mut exit = agent.exit_watch();
-    loop {
-        changes.mark_unchanged();
-        let signals = agent.signals().map_err(failed)?;
-        if signals.iter().any(|line| matches!(line.signal, Signal::Ready { .. })) {
-            // Where that fails, the agent is only asked again.
-            let _ = agent.server.mark_ready(&agent.terminal.pane).await;
-            return Ok(());
-        }
-        tokio::select! {
-            _ = changes.changed() => {}
-            reason = gone(&mut exit) => {
-                return Err(failed(format!("the agent {reason} before it was ready")));
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                // For the operator only: no turn was typed yet, but what an agent shows may be private.
-                let screen = agent.last_words().await;
-                tracing::warn!(place = agent.place(), screen, "agent not ready");
-                return Err(failed(format!("the agent was not ready within {} s", timeout.as_secs_f32())));
-            }
-        }
     }
 }

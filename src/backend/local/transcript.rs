@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::agent::signal::Signal;
+use crate::agent::spool::Owner;
 use crate::agent::transcript::{Ending, ending};
 use crate::turn::TurnId;
 
@@ -32,7 +33,7 @@ impl Transcript {
     }
 
     /// How the turn ended, if that was written down since the last time. A file that cannot be read tells nothing.
-    pub(super) fn read(&mut self, owner: u32) -> Option<Signal> {
+    pub(super) fn read(&mut self, owner: Owner) -> Option<Signal> {
         loop {
             let lines = self.lines(owner)?;
             for line in lines.split(|byte| *byte == b'\n') {
@@ -47,11 +48,11 @@ impl Transcript {
     }
 
     /// The next whole lines; `None` where there are none.
-    fn lines(&mut self, owner: u32) -> Option<Vec<u8>> {
+    fn lines(&mut self, owner: Owner) -> Option<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::open(&self.path, flags, Mode::empty()).ok()?);
         let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.uid() != owner || metadata.len() <= self.offset {
+        if !metadata.is_file() || !owner.is(metadata.uid()) || metadata.len() <= self.offset {
             return None;
         }
         file.seek(SeekFrom::Start(self.offset)).ok()?;

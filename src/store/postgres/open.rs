@@ -14,6 +14,7 @@ use crate::store::sql::migrations::{self, Step};
 const MIGRATIONS: &[Step] = &[
     (1, "init", include_str!("../../../migrations/postgres/0001_init.sql")),
     (2, "memory", include_str!("../../../migrations/postgres/0002_memory.sql")),
+    (3, "scope", include_str!("../../../migrations/postgres/0003_scope.sql")),
 ];
 
 /// How often the server looks whether anyone still waits for a search.

@@ -25,8 +25,8 @@ pub(super) async fn apply<S: Session>(session: &mut S, write: &Write) -> Result<
         Write::HideConversation { session_id, user_id, audit } => {
             conversations::hide(session, *session_id, *user_id, audit).await
         }
-        Write::OpenAgentSession { prefix, user_id, persona, backend } => {
-            sessions::open(session, prefix, *user_id, persona, backend).await
+        Write::OpenAgentSession { prefix, user_id, persona, conversation, backend } => {
+            sessions::open(session, prefix, *user_id, persona, *conversation, backend).await
         }
         Write::TakeAgentSession { name, node, lease_until } => sessions::take(session, name, node, *lease_until).await,
         Write::PatchAgentSession { name, patch } => sessions::patch(session, name, patch).await,

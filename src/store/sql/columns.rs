@@ -11,8 +11,8 @@ macro_rules! turn_columns {
 
 macro_rules! agent_session_columns {
     () => {
-        "name, user_id, persona, backend, host, epoch, agent_resume_id, memory_since, state, restarts, last_reason, \
-         last_used_at"
+        "name, user_id, persona, session_id, backend, host, epoch, agent_resume_id, memory_since, state, restarts, \
+         last_reason, last_used_at"
     };
 }
 

@@ -110,10 +110,14 @@ const RENAME: &str = "UPDATE conversations SET title = $3, updated_at = $4 \
 const HIDE: &str = "UPDATE conversations SET hidden_at = $3, updated_at = $3 \
      WHERE session_id = $1 AND user_id = $2 AND hidden_at IS NULL";
 
+/// The memory of an agent session that served this conversation only.
+const FORGET: &str =
+    "UPDATE agent_sessions SET agent_resume_id = NULL, memory_since = NULL, updated_at = $2 WHERE session_id = $1";
+
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 8] =
-    [CONVERSATION, OPEN_TURNS, STARTED_SINCE, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE];
+pub(super) const INDEXED: [&str; 9] =
+    [CONVERSATION, OPEN_TURNS, STARTED_SINCE, HISTORY, HISTORY_SIZES, ONE_OF, RENAME, HIDE, FORGET];
 
 /// Statements here that may sort what an index found.
 #[cfg(test)]
@@ -210,6 +214,9 @@ pub(super) async fn hide<S: Session>(
 ) -> Result<Written, StoreError> {
     turns::lock_user(session, user).await?;
     let changed = session.execute(HIDE, arguments![session_id, user, entry.at]).await?;
+    if changed > 0 {
+        session.execute(FORGET, arguments![session_id, entry.at]).await?;
+    }
     told(session, changed, entry).await
 }
 

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::session::{Argument, Session};
-use super::{conversations, read, rows};
+use super::{conversations, read, rows, turns};
 use crate::store::{
-    AgentSession, ApiToken, Conversation, ConversationSummary, Listing, Store, StoreError, Turn, User, WebSession,
-    Write, Written,
+    AgentSession, ApiToken, Conversation, ConversationSummary, Listing, NewTurn, Store, StoreError, Turn, User,
+    WebSession, Write, Written,
 };
 use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
 
@@ -46,6 +46,10 @@ impl<D: Driver> Store for D {
 
     async fn ping(&self) -> Result<(), StoreError> {
         read::ping(&mut self.readers()).await
+    }
+
+    async fn foresee(&self, new: &NewTurn) -> Result<Option<Written>, StoreError> {
+        Ok(turns::foresee(&mut self.readers(), new).await?.err())
     }
 
     async fn turn(&self, id: TurnId) -> Result<Option<Turn>, StoreError> {
@@ -122,8 +126,21 @@ impl<D: Driver> Store for D {
         }
     }
 
-    async fn agent_session(&self, user: UserId, persona: &str) -> Result<Option<AgentSession>, StoreError> {
-        read::agent_session(&mut self.readers(), user, persona).await
+    async fn agent_session(
+        &self,
+        user: UserId,
+        persona: &str,
+        conversation: Option<SessionId>,
+    ) -> Result<Option<AgentSession>, StoreError> {
+        read::agent_session(&mut self.readers(), user, persona, conversation).await
+    }
+
+    async fn agent_session_named(&self, name: &str) -> Result<Option<AgentSession>, StoreError> {
+        read::agent_session_named(&mut self.readers(), name).await
+    }
+
+    async fn agent_sessions_of(&self, conversation: SessionId) -> Result<Vec<AgentSession>, StoreError> {
+        read::agent_sessions_of(&mut self.readers(), conversation).await
     }
 
     async fn agent_sessions(&self) -> Result<Vec<AgentSession>, StoreError> {

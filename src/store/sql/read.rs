@@ -4,7 +4,7 @@ use super::columns::{agent_session_columns, token_columns, turn_columns, user_co
 use super::rows;
 use super::session::{Session, arguments, many, one};
 use crate::store::{AgentSession, ApiToken, StoreError, Turn, User, WebSession};
-use crate::turn::{Event, EventId, Timestamp, TurnId, UserId};
+use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
 
 const PING: &str = "SELECT 1 FROM _sqlx_migrations LIMIT 1";
 pub(super) const TURN: &str = concat!("SELECT ", turn_columns!(), " FROM paliadin_turns WHERE turn_id = $1");
@@ -30,8 +30,19 @@ const FAILED_SINCE: &str = concat!(
 const EVENTS_AFTER: &str = "SELECT epoch, seq, kind, data FROM turn_events \
      WHERE turn_id = $1 AND (epoch, seq) > ($2, $3) ORDER BY epoch, seq LIMIT $4";
 const HAS_EVENT: &str = "SELECT 1 FROM turn_events WHERE turn_id = $1 AND epoch = $2 AND seq = $3";
-pub(super) const AGENT_SESSION: &str =
-    concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions WHERE user_id = $1 AND persona = $2");
+const AGENT_SESSION: &str = concat!(
+    "SELECT ",
+    agent_session_columns!(),
+    " FROM agent_sessions WHERE user_id = $1 AND persona = $2 AND session_id IS NULL"
+);
+const AGENT_SESSION_IN: &str = concat!(
+    "SELECT ",
+    agent_session_columns!(),
+    " FROM agent_sessions WHERE user_id = $1 AND persona = $2 AND session_id = $3"
+);
+const AGENT_SESSION_NAMED: &str = concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions WHERE name = $1");
+const AGENT_SESSIONS_OF: &str =
+    concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions WHERE session_id = $1");
 const AGENT_SESSIONS: &str = concat!("SELECT ", agent_session_columns!(), " FROM agent_sessions ORDER BY name");
 const USER: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE user_id = $1");
 const TOKENS: &str =
@@ -41,7 +52,7 @@ const WEB_SESSION: &str = "SELECT hash, user_id, expires_at, last_seen_at FROM w
 
 /// Statements here that have to find their rows by an index.
 #[cfg(test)]
-pub(super) const INDEXED: [&str; 13] = [
+pub(super) const INDEXED: [&str; 16] = [
     TURN,
     TURN_OF,
     NEXT_QUEUED,
@@ -50,6 +61,9 @@ pub(super) const INDEXED: [&str; 13] = [
     EVENTS_AFTER,
     HAS_EVENT,
     AGENT_SESSION,
+    AGENT_SESSION_IN,
+    AGENT_SESSION_NAMED,
+    AGENT_SESSIONS_OF,
     USER,
     super::dialect::SQLITE.user_by_email,
     TOKENS,
@@ -103,8 +117,26 @@ pub(super) async fn agent_session<S: Session>(
     session: &mut S,
     user: UserId,
     persona: &str,
+    conversation: Option<SessionId>,
 ) -> Result<Option<AgentSession>, StoreError> {
-    one(session, AGENT_SESSION, arguments![user, persona], rows::agent_session).await
+    match conversation {
+        None => one(session, AGENT_SESSION, arguments![user, persona], rows::agent_session).await,
+        Some(id) => one(session, AGENT_SESSION_IN, arguments![user, persona, id], rows::agent_session).await,
+    }
+}
+
+pub(super) async fn agent_session_named<S: Session>(
+    session: &mut S,
+    name: &str,
+) -> Result<Option<AgentSession>, StoreError> {
+    one(session, AGENT_SESSION_NAMED, arguments![name], rows::agent_session).await
+}
+
+pub(super) async fn agent_sessions_of<S: Session>(
+    session: &mut S,
+    conversation: SessionId,
+) -> Result<Vec<AgentSession>, StoreError> {
+    many(session, AGENT_SESSIONS_OF, arguments![conversation], rows::agent_session).await
 }
 
 pub(super) async fn agent_sessions<S: Session>(session: &mut S) -> Result<Vec<AgentSession>, StoreError> {

@@ -109,6 +109,7 @@ pub(super) fn agent_session<R: Columns>(row: &R) -> Result<AgentSession, StoreEr
         name: row.text("name")?,
         user_id: row.id("user_id").map(UserId)?,
         persona: row.text("persona")?,
+        conversation: row.0.id("session_id")?.map(SessionId),
         backend: row.text("backend")?,
         host: row.text_if_any("host")?,
         epoch: row.number("epoch")?,

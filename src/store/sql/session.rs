@@ -12,8 +12,8 @@ use crate::turn::{SessionId, Timestamp, TurnId, UserId};
 /// A value of a statement; `$1` is the first one (SQLite reads that as its own `?1`).
 #[derive(Clone)]
 pub(in crate::store) enum Argument<'q> {
-    /// An id.
-    Id(Uuid),
+    /// An id, or NULL.
+    Id(Option<Uuid>),
     /// A text, or NULL.
     Text(Option<Cow<'q, str>>),
     /// A number, or NULL.
@@ -37,10 +37,11 @@ macro_rules! argument_from {
 }
 
 argument_from! {
-    Uuid, id => Self::Id(id);
-    UserId, id => Self::Id(id.0);
-    TurnId, id => Self::Id(id.0);
-    SessionId, id => Self::Id(id.0);
+    Uuid, id => Self::Id(Some(id));
+    UserId, id => Self::Id(Some(id.0));
+    TurnId, id => Self::Id(Some(id.0));
+    SessionId, id => Self::Id(Some(id.0));
+    Option<SessionId>, id => Self::Id(id.map(|id| id.0));
     &'q str, text => Self::Text(Some(Cow::Borrowed(text)));
     &'q String, text => Self::Text(Some(Cow::Borrowed(text)));
     String, text => Self::Text(Some(Cow::Owned(text)));

@@ -41,7 +41,7 @@ pub(super) const INDEXED: [&str; 5] =
     [STANDING, AHEAD, super::dialect::SQLITE.claim, super::dialect::SQLITE.reattach, START];
 
 /// What [`STANDING`] tells.
-struct Standing {
+pub(super) struct Standing {
     earlier: Option<TurnId>,
     earlier_hidden: bool,
     owner: Option<UserId>,
@@ -91,23 +91,10 @@ pub(super) async fn accept<S: Session>(session: &mut S, new: &NewTurn) -> Result
 
 /// `None` where someone else makes the same conversation just now.
 async fn try_accept<S: Session>(session: &mut S, new: &NewTurn) -> Result<Option<Written>, StoreError> {
-    let decisive = arguments![new.user_id, &new.client_turn_id, new.session_id, &new.agent_session, new.turn_id];
-    let standing = one(session, STANDING, decisive, standing).await?.ok_or_else(|| missing("the standing"))?;
-    if let Some(earlier) = standing.earlier {
-        if standing.earlier_hidden {
-            return Ok(Some(Written::Refused(Refusal::HiddenConversation)));
-        }
-        return accepted_before(session, earlier).await.map(Some);
-    }
-    if standing.owner.is_some_and(|owner| owner != new.user_id) {
-        return Ok(Some(Written::Refused(Refusal::ForeignConversation)));
-    }
-    if standing.hidden {
-        return Ok(Some(Written::Refused(Refusal::HiddenConversation)));
-    }
-    if standing.queued >= i64::from(new.queue_limit) {
-        return Ok(Some(Written::Refused(Refusal::QueueFull)));
-    }
+    let standing = match foresee(session, new).await? {
+        Ok(standing) => standing,
+        Err(answer) => return Ok(Some(answer)),
+    };
     if standing.owner.is_none() {
         let title = title::of_message(&new.user_message);
         let conversation = arguments![new.session_id, new.user_id, title, new.queued_at];
@@ -118,6 +105,24 @@ async fn try_accept<S: Session>(session: &mut S, new: &NewTurn) -> Result<Option
     insert(session, new, standing.ahead).await?;
     let accepted = Accepted { turn: as_stored(new), created: true, ahead: standing.ahead };
     Ok(Some(Written::Accepted(Box::new(accepted))))
+}
+
+/// How a new turn stands that would be made; for one that would not be, the answer. Changes nothing.
+pub(super) async fn foresee<S: Session>(
+    session: &mut S,
+    new: &NewTurn,
+) -> Result<Result<Standing, Written>, StoreError> {
+    let decisive = arguments![new.user_id, &new.client_turn_id, new.session_id, &new.agent_session, new.turn_id];
+    let standing = one(session, STANDING, decisive, standing).await?.ok_or_else(|| missing("the standing"))?;
+    let refusal = match standing.earlier {
+        Some(earlier) if !standing.earlier_hidden => return accepted_before(session, earlier).await.map(Err),
+        Some(_) => Refusal::HiddenConversation,
+        None if standing.owner.is_some_and(|owner| owner != new.user_id) => Refusal::ForeignConversation,
+        None if standing.hidden => Refusal::HiddenConversation,
+        None if standing.queued >= i64::from(new.queue_limit) => Refusal::QueueFull,
+        None => return Ok(Ok(standing)),
+    };
+    Ok(Err(Written::Refused(refusal)))
 }
 
 /// The row and the event that tells of it.

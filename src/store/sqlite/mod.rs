@@ -5,6 +5,8 @@ mod error;
 mod open;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod rebuilt;
 mod search;
 mod session;
 mod write;

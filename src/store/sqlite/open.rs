@@ -13,11 +13,12 @@ use super::error::{is_busy, store_error, unavailable};
 use crate::store::StoreError;
 use crate::store::sql::migrations::{self, Step};
 
-const MIGRATIONS: &[Step] = &[
+pub(super) const MIGRATIONS: &[Step] = &[
     (1, "init", include_str!("../../../migrations/sqlite/0001_init.sql")),
     (2, "conversations", include_str!("../../../migrations/sqlite/0002_conversations.sql")),
     (3, "late", include_str!("../../../migrations/sqlite/0003_late.sql")),
     (4, "memory", include_str!("../../../migrations/sqlite/0004_memory.sql")),
+    (5, "scope", include_str!("../../../migrations/sqlite/0005_scope.sql")),
 ];
 
 /// Rows that a query may run ahead of its reader. A replay is some thousand rows, and each hand-over wakes a thread.

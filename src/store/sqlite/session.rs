@@ -16,7 +16,7 @@ use crate::store::sql::session::{Argument, Columns, Session};
 /// A statement with its arguments.
 pub(super) fn bound<'q>(sql: &'static str, arguments: &'q [Argument<'_>]) -> Query<'q, Sqlite, SqliteArguments> {
     arguments.iter().fold(query(sql), |bound, argument| match argument {
-        Argument::Id(id) => bound.bind(id.hyphenated().to_string()),
+        Argument::Id(id) => bound.bind(id.map(|id| id.hyphenated().to_string())),
         Argument::Text(text) => bound.bind(text.as_deref()),
         Argument::Number(number) => bound.bind(*number),
     })

@@ -37,6 +37,8 @@ pub struct TestApp {
     replies: Mutex<Vec<String>>,
     /// Its database on the server that tests share, where the run is for PostgreSQL.
     database: Option<String>,
+    /// The program.
+    pub(super) program: PathBuf,
     /// Words before every command of the program.
     wrapped: Vec<String>,
     /// Where the state directory is to be seen from here, if not at its own path; and what keeps it there.
@@ -74,7 +76,8 @@ impl TestApp {
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let database = if database::is_postgres() { Some(database::create()?) } else { None };
         let (replies, wrapped, seen) = (Mutex::default(), Vec::new(), None);
-        Ok(Self { root, place, settings, server: None, replies, database, wrapped, seen })
+        let program = env!("CARGO_BIN_EXE_paliadin").into();
+        Ok(Self { root, place, settings, server: None, replies, database, program, wrapped, seen })
     }
 
     /// Keeps to a file, whatever the run is for: what is tested is about the file.
@@ -152,7 +155,7 @@ impl TestApp {
 
     /// The program, with nothing in its environment but what a test sets.
     pub fn command(&self) -> Command {
-        let mut words = self.wrapped.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_paliadin")]);
+        let mut words = self.wrapped.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
         command.env_clear().current_dir(self.root());
@@ -252,7 +255,7 @@ impl TestApp {
         }
     }
 
-    fn typed_log(&self) -> PathBuf {
+    pub(super) fn typed_log(&self) -> PathBuf {
         self.root().join("typed.log")
     }
 

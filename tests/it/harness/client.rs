@@ -115,7 +115,16 @@ impl Client {
 
     /// Asks, and gives the answer of a turn that must be done.
     pub async fn response(&self, message: &str) -> Tested<String> {
-        let row = self.answer(message).await?;
+        Self::done(&self.answer(message).await?)
+    }
+
+    /// Asks in this conversation, and gives the answer of a turn that must be done.
+    pub async fn response_in(&self, session_id: &str, message: &str) -> Tested<String> {
+        let turn = self.ask_in(session_id, message).await?;
+        Self::done(&self.ended(&turn).await?)
+    }
+
+    fn done(row: &Value) -> Tested<String> {
         match row["response"].as_str() {
             Some(response) if row["state"] == "done" => Ok(response.to_owned()),
             _ => Err(format!("not done: {row}").into()),
@@ -144,6 +153,11 @@ impl Client {
         self.read("/api/paliadin/status").await
     }
 
+    /// Where the agent session of this conversation stands, where each has one of its own.
+    pub async fn session_of(&self, session_id: &str) -> Tested<Value> {
+        Ok(self.read(&format!("/api/paliadin/status?session={session_id}")).await?["agent_session"].clone())
+    }
+
     /// Waits until the user's agent session is in this state: it may still be on its way there when a turn's end is told.
     pub async fn session_is(&self, state: &str) -> Tested {
         let look = async || Ok((self.status().await?["agent_session"]["state"] == state).then_some(()));
@@ -161,6 +175,11 @@ impl Client {
     pub async fn reset(&self) -> Tested<Value> {
         let mut response = self.request("POST", "/api/paliadin/reset").send().await?;
         response.json().await
+    }
+
+    /// Ends the agent session of this conversation, where each has one of its own; gives the answer as it is.
+    pub async fn reset_in(&self, session_id: &str) -> Tested<Response> {
+        self.request("POST", &format!("/api/paliadin/reset?session={session_id}")).send().await
     }
 
     /// Ends a turn; gives the answer as it is.

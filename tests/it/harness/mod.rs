@@ -1,6 +1,7 @@
 //! The product as a child process, with a real tmux and the demo agent, and clients of it. Nothing here sleeps to let
 //! something happen: every wait is for an event and has a deadline, save for the one interval in [`eventually`].
 
+pub mod accounts;
 pub mod app;
 pub mod client;
 pub mod database;

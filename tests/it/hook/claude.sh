@@ -4,6 +4,7 @@
 while [ $# -gt 0 ]; do
     case $1 in
         --settings) settings=$2; shift ;;
+        --add-dir) [ -d "$2" ] || exit 64; shift ;;
         --append-system-prompt) rules=$2; shift ;;
         *) echo "what is $1?"; exit 64 ;;
     esac

@@ -43,7 +43,7 @@ fn name(written: &Written) -> String {
 
 fn open(user_id: UserId) -> Write {
     let (prefix, backend) = ("paliadin".to_owned(), "local".to_owned());
-    Write::OpenAgentSession { prefix, user_id, persona: String::new(), backend }
+    Write::OpenAgentSession { prefix, user_id, persona: String::new(), conversation: None, backend }
 }
 
 fn take(name: &str) -> Write {
@@ -127,6 +127,19 @@ pub async fn a_user_has_one_agent_session(stores: &[SharedStore]) {
     for _ in 0..ROUNDS {
         let user = new_user(&*stores[0]).await;
         let names: HashSet<String> = at_once(stores, |_| open(user)).await.iter().map(name).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
+    assert_eq!(stores[1].agent_sessions().await.unwrap().len(), ROUNDS);
+}
+
+pub async fn a_conversation_has_one_agent_session(stores: &[SharedStore]) {
+    for _ in 0..ROUNDS {
+        let (user_id, conversation) = (new_user(&*stores[0]).await, Some(SessionId::fresh()));
+        let open = |_| {
+            let (prefix, backend) = ("paliadin".to_owned(), "local".to_owned());
+            Write::OpenAgentSession { prefix, user_id, persona: String::new(), conversation, backend }
+        };
+        let names: HashSet<String> = at_once(stores, open).await.iter().map(name).collect();
         assert_eq!(names.len(), 1, "{names:?}");
     }
     assert_eq!(stores[1].agent_sessions().await.unwrap().len(), ROUNDS);

@@ -99,7 +99,9 @@ pub async fn only_a_failed_turn_takes_a_late_answer(store: &dyn Store) {
 pub async fn a_running_turn_goes_to_a_later_owner(store: &dyn Store) {
     let user_id = new_user(store).await;
     let (prefix, backend) = ("paliadin".to_owned(), "local".to_owned());
-    let opened = write(store, Write::OpenAgentSession { prefix, user_id, persona: String::new(), backend }).await;
+    let opened =
+        write(store, Write::OpenAgentSession { prefix, user_id, persona: String::new(), conversation: None, backend })
+            .await;
     let Written::AgentSession(session) = opened else { panic!("no agent session") };
     let take = || Write::TakeAgentSession { name: session.name.clone(), node: "n".to_owned(), lease_until: at(9) };
     write(store, take()).await;

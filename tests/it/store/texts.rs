@@ -52,7 +52,9 @@ pub async fn every_column_holds_any_text(store: &dyn Store) {
 
 async fn agent_session_holds(store: &dyn Store, user_id: UserId, text: &str) {
     let (persona, backend) = (text.to_owned(), text.to_owned());
-    let opened = write(store, Write::OpenAgentSession { prefix: "p".to_owned(), user_id, persona, backend }).await;
+    let opened =
+        write(store, Write::OpenAgentSession { prefix: "p".to_owned(), user_id, persona, conversation: None, backend })
+            .await;
     let Written::AgentSession(opened) = opened else { panic!("no agent session: {opened:?}") };
     let some = Some(text.to_owned());
     let patch = SessionPatch {
@@ -68,7 +70,7 @@ async fn agent_session_holds(store: &dyn Store, user_id: UserId, text: &str) {
         memory: Memory { resume_id: some, since: at(1) },
         ..*opened
     };
-    assert_eq!(store.agent_session(user_id, text).await.unwrap(), Some(expected));
+    assert_eq!(store.agent_session(user_id, text, None).await.unwrap(), Some(expected));
 }
 
 async fn turn_holds(store: &dyn Store, user_id: UserId, text: &str) {

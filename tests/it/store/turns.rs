@@ -1,7 +1,7 @@
 //! Turns: accepted, claimed, finished, listed.
 
 use futures_util::future::join_all;
-use paliadin::store::{Finish, NewTurn, Refusal, Store, Turn, Write, Written};
+use paliadin::store::{AuditEntry, Finish, NewTurn, Refusal, Store, Turn, Write, Written};
 use paliadin::turn::{
     Answer, ErrorCode, Event, EventId, EventKind, Outcome, SessionId, Trailer, TurnId, TurnState, UserId,
 };
@@ -83,6 +83,41 @@ pub async fn the_queue_is_limited(store: &dyn Store) {
     accept(store, ask(new_user(store).await)).await;
     claim(store, first.turn_id, 1).await.unwrap();
     assert!(matches!(write(store, third.clone()).await, Written::Accepted(_)), "a running turn is not in the queue");
+}
+
+pub async fn what_would_be_answered_can_be_foreseen(store: &dyn Store) {
+    let (user, other) = (new_user(store).await, new_user(store).await);
+    let ask = |user| NewTurn { queue_limit: 2, client_turn_id: Some("c-1".to_owned()), ..question(user) };
+    let theirs = accept(store, question(other)).await.turn;
+    let new = ask(user);
+    assert_eq!(store.foresee(&new).await.unwrap(), None);
+    assert!(store.turn(new.turn_id).await.unwrap().is_none(), "nothing came of it");
+    assert!(store.conversation(new.session_id).await.unwrap().is_none());
+    let foreign = NewTurn { session_id: theirs.session_id, ..ask(user) };
+    accept(store, new.clone()).await;
+    // As a write of it is answered, whoever's conversation it names now; a turn that is there comes first.
+    let hidden = question(other);
+    let hide = AuditEntry::now("ada", "conversation.delete", theirs.session_id);
+    let hide = Write::HideConversation { session_id: theirs.session_id, user_id: other, audit: hide };
+    let full = NewTurn { client_turn_id: None, ..ask(user) };
+    accept(store, NewTurn { client_turn_id: None, ..ask(user) }).await;
+    for (new, refusal) in [
+        (ask(user), None),
+        (foreign.clone(), None),
+        (NewTurn { client_turn_id: None, ..foreign }, Some(Refusal::ForeignConversation)),
+        (full, Some(Refusal::QueueFull)),
+    ] {
+        let foreseen = store.foresee(&new).await.unwrap().unwrap();
+        assert_eq!(write(store, Write::AcceptTurn(Box::new(new))).await, foreseen);
+        match refusal {
+            Some(refusal) => assert_eq!(foreseen, Written::Refused(refusal)),
+            None => assert!(matches!(foreseen, Written::Accepted(accepted) if !accepted.created)),
+        }
+    }
+    assert_eq!(write(store, hide).await, Written::Count(1));
+    let hidden = NewTurn { session_id: theirs.session_id, ..hidden };
+    let foreseen = store.foresee(&hidden).await.unwrap();
+    assert_eq!(foreseen, Some(Written::Refused(Refusal::HiddenConversation)));
 }
 
 pub async fn the_queue_is_first_in_first_out(store: &dyn Store) {

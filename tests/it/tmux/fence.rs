@@ -1,6 +1,8 @@
 //! Typing through the fence.
 
-use paliadin::tmux::{Command, Newline, Pane, Paste, Pasted, Reply, Server, TmuxError, paste, press_again, reply};
+use paliadin::tmux::{
+    Command, Newline, Pane, Paste, Pasted, Reply, Server, TmuxError, enter, paste, press_again, put, reply,
+};
 use tokio::task::JoinSet;
 
 use super::{Host, turn};
@@ -27,6 +29,29 @@ async fn a_turn_is_typed_once() {
     typed.expect("\r\u{3}").await;
     let buffers = host.run(Command::new("list-buffers")).await.unwrap();
     assert!(buffers.is_empty(), "{buffers:?}");
+}
+
+#[tokio::test]
+async fn enter_is_pressed_once_for_a_text_that_was_typed_without() {
+    let host = Host::start().await;
+    let (Pane { pane, .. }, mut typed) = host.recorder("agent", "").await;
+    assert_eq!(enter(&host.server, &pane, "T1").await, Ok(false), "there is no turn yet");
+    assert_eq!(put(&host.server, turn(&pane, "T1", 3, "one")).await, Ok(Pasted::Typed));
+    for again in
+        [put(&host.server, turn(&pane, "T1", 3, "one")).await, paste(&host.server, turn(&pane, "T1", 4, "one")).await]
+    {
+        assert_eq!(again, Ok(Pasted::Already));
+    }
+    assert_eq!(put(&host.server, turn(&pane, "T0", 2, "old")).await, Ok(Pasted::Stale { pane_epoch: 3 }));
+    assert_eq!(enter(&host.server, &pane, "T0").await, Ok(false), "another turn");
+    assert_eq!(enter(&host.server, &pane, "T1").await, Ok(true));
+    assert_eq!(enter(&host.server, &pane, "T1").await, Ok(false));
+    assert_eq!(put(&host.server, turn(&pane, "T2", 3, "two")).await, Ok(Pasted::Typed));
+    assert_eq!(enter(&host.server, &pane, "T1").await, Ok(false));
+    assert_eq!(enter(&host.server, &pane, "T2").await, Ok(true));
+    assert_eq!(press_again(&host.server, &pane, "T2", "Enter").await, Ok(true));
+    typed.expect("one\rtwo\r\r").await;
+    assert!(host.run(Command::new("list-buffers")).await.unwrap().is_empty());
 }
 
 #[tokio::test]

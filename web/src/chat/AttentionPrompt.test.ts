@@ -70,6 +70,14 @@ describe("a question of the agent", () => {
     expect(onreply).toHaveBeenCalledWith("allow");
   });
 
+  test("that is a dialog in the terminal is answered there", () => {
+    show({ kind: "dialog", prompt: "The agent shows something:\n\nProceed? 1. Yes" });
+    expect(screen.getByRole("region", { name: "Something is open in the agent's terminal" })).toBeTruthy();
+    expect(screen.getByText(/answered there/)).toBeTruthy();
+    expect(names()).toEqual([]);
+    expect(screen.queryByRole("textbox")).toBeNull();
+  });
+
   test("is not answered with nothing", async () => {
     const { onreply } = show();
     await type("   ");

@@ -12,7 +12,7 @@ import { Chat, type Exit } from "./chat.svelte";
 import { Conversation, PAGE } from "./conversation.svelte";
 import { tellExit } from "./exits";
 import { usePage } from "./testing/browser";
-import { at, event, open, row, SESSION, status, turnId } from "./testing/rows";
+import { at, event, open, OTHER_SESSION, row, SESSION, status, turnId } from "./testing/rows";
 import { Server } from "./testing/server";
 import { forgetStreams, streamOf } from "./testing/streams";
 import Transcript from "./Transcript.svelte";
@@ -70,6 +70,7 @@ const exit = (second: number, more: Partial<Exit> = {}): Exit => ({
   at: at(second),
   reason: `reason ${second}`,
   restarted: true,
+  sessionId: null,
   ...more,
 });
 const told = (second: number) => `The agent program ended (reason ${second}). ${en.restarted}`;
@@ -105,6 +106,12 @@ describe("the end of the agent’s program is told", () => {
     chat.exits = [exit(5)];
     const { shown } = await show(turn(1, 10, 11));
     expect(shown()).toEqual(["question 1"]);
+  });
+
+  test("in its own conversation, where each has an agent of its own", async () => {
+    chat.exits = [exit(15, { sessionId: SESSION }), exit(16, { sessionId: OTHER_SESSION })];
+    const { shown } = await show(turn(1, 10, 11), turn(2, 20, 21));
+    expect(shown()).toEqual(["question 1", told(15), "question 2"]);
   });
 
   test("each time that it happened, in order", async () => {

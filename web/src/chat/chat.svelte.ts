@@ -26,6 +26,8 @@ export interface Exit {
   reason: string;
   /** It runs again already. */
   restarted: boolean;
+  /** The conversation whose own agent it was; `null` where all share one. */
+  sessionId: string | null;
 }
 
 /** Wait between two tries to reach a server that does not answer, in milliseconds. */
@@ -132,7 +134,7 @@ export class Chat {
   }
 
   async restartAgent(): Promise<void> {
-    await this.api.reset();
+    await this.api.reset(this.conversation?.sessionId);
     await this.readStatus();
     await this.conversation?.refresh();
   }
@@ -149,10 +151,11 @@ export class Chat {
 
   async readStatus(): Promise<void> {
     try {
-      const status = await this.api.status(this.#ending.signal);
+      const sessionId = this.conversation?.sessionId;
+      const status = await this.api.status(sessionId, this.#ending.signal);
       if (this.#user !== null && this.#user !== status.user.email) return this.#anotherUser();
       this.trouble = null;
-      this.#learnExit(status.agent_session);
+      this.#learnExit(status.agent_session, hasOwnAgents(status) ? (sessionId ?? null) : null);
       this.status = status;
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#inTrouble(error);
@@ -196,7 +199,7 @@ export class Chat {
   }
 
   async #isSameUser(): Promise<boolean> {
-    const status = await this.api.status(this.#ending.signal);
+    const status = await this.api.status(undefined, this.#ending.signal);
     if (status.user.email === this.#user) return true;
     this.#anotherUser();
     return false;
@@ -262,6 +265,8 @@ export class Chat {
       for (const cell of known.cells) cell.watched = false;
       void known.refresh();
     }
+    // What was told of the agent was not of this one.
+    if (begun && this.status !== null && hasOwnAgents(this.status)) void this.readStatus();
   }
 
   #openBehind(sessionId: string): void {
@@ -335,11 +340,12 @@ export class Chat {
     }
   }
 
-  #learnExit(session: AgentSession | null): void {
+  #learnExit(session: AgentSession | null, sessionId: string | null): void {
     const exit = session?.last_exit;
     if (!exit) return;
-    const learnt: Exit = { ...exit, restarted: session.agent_alive };
-    this.exits = [...this.exits.filter((other) => other.at !== exit.at), learnt];
+    const learnt: Exit = { ...exit, restarted: session.agent_alive, sessionId };
+    const isOther = (known: Exit) => known.at !== exit.at || known.sessionId !== sessionId;
+    this.exits = [...this.exits.filter(isOther), learnt];
   }
 
   #inTrouble(error: unknown): void {
@@ -353,6 +359,11 @@ export class Chat {
       void this.#reach({ atOnce: false });
     }
   }
+}
+
+/** Whether each conversation has an agent of its own. */
+export function hasOwnAgents(status: Status): boolean {
+  return status.session_scope === "conversation";
 }
 
 /** Whether something between us and the server, or the server itself, says that it cannot answer now. */

@@ -173,17 +173,17 @@ describe("the end of the agent’s program", () => {
   test("is told once, and then that it runs again", async () => {
     server.status = status({ agent_session: agent({ agent_alive: false, last_exit: exit }) });
     await started();
-    expect(chat.exits).toEqual([{ ...exit, restarted: false }]);
+    expect(chat.exits).toEqual([{ ...exit, restarted: false, sessionId: null }]);
     await chat.readStatus();
     server.status = status({ agent_session: agent({ last_exit: exit }) });
     await chat.readStatus();
-    expect(chat.exits).toEqual([{ ...exit, restarted: true }]);
+    expect(chat.exits).toEqual([{ ...exit, restarted: true, sessionId: null }]);
     const again = { at: at(95), reason: "signal 9" };
     server.status = status({ agent_session: agent({ last_exit: again }) });
     await chat.readStatus();
     expect(chat.exits).toEqual([
-      { ...exit, restarted: true },
-      { ...again, restarted: true },
+      { ...exit, restarted: true, sessionId: null },
+      { ...again, restarted: true, sessionId: null },
     ]);
   });
 
@@ -198,11 +198,26 @@ describe("the end of the agent’s program", () => {
     expect(server.calls.status).toHaveBeenCalledTimes(before + 2);
   });
 
+  test("is that of the conversation which is open, where each has an agent of its own", async () => {
+    const told = { ...status(), session_scope: "conversation" } as const;
+    const other = { at: at(91), reason: "signal 9" };
+    server.calls.status.mockImplementation(async (sessionId) => {
+      const last_exit = sessionId === SESSION ? exit : other;
+      return sessionId === undefined ? told : { ...told, agent_session: agent({ last_exit }) };
+    });
+    await showing(row(1));
+    const first = { ...exit, restarted: true, sessionId: SESSION };
+    expect(chat.exits).toEqual([first]);
+    chat.show(OTHER_SESSION);
+    await settle();
+    expect(chat.exits).toEqual([first, { ...other, restarted: true, sessionId: OTHER_SESSION }]);
+  });
+
   test("is what a restart is for", async () => {
     await showing(open(1));
     server.rows = [failed(1, "session_reset")];
     await chat.restartAgent();
-    expect(server.calls.reset).toHaveBeenCalledTimes(1);
+    expect(server.calls.reset.mock.calls).toEqual([[SESSION]]);
     expect(chat.conversation?.cells[0]?.view.error?.code).toBe("session_reset");
     server.calls.reset.mockRejectedValueOnce(new ApiError(503, "tmux_unavailable", ""));
     await expect(chat.restartAgent()).rejects.toThrow(ApiError);

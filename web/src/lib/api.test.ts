@@ -33,6 +33,7 @@ const silent = ({ init }: Sent) =>
 test("each call goes to its route", async () => {
   const { api, sent } = served(() => json({ ok: true }));
   await api.status();
+  await api.status("s1");
   await api.conversations();
   await api.conversations({ search: "a&b", limit: 20 });
   await api.rename("s1", "New");
@@ -44,8 +45,10 @@ test("each call goes to its route", async () => {
   await api.cancel("t1");
   await api.reply("t1", "1-2", "yes");
   await api.reset();
+  await api.reset("s1");
   expect(sent.map(({ url, init }) => `${init.method} ${url} ${init.body ?? ""}`.trim())).toEqual([
     "GET /api/paliadin/status",
+    "GET /api/paliadin/status?session=s1",
     "GET /api/paliadin/conversations",
     "GET /api/paliadin/conversations?search=a%26b&limit=20",
     'PATCH /api/paliadin/conversations/s1 {"title":"New"}',
@@ -57,6 +60,7 @@ test("each call goes to its route", async () => {
     "POST /api/paliadin/turns/t1/cancel",
     'POST /api/paliadin/turns/t1/reply {"text":"yes","attention":"1-2"}',
     "POST /api/paliadin/reset",
+    "POST /api/paliadin/reset?session=s1",
   ]);
 });
 
@@ -132,7 +136,7 @@ test("the limit holds for the body, too", async () => {
 test("one's own abort is no Unreachable", async () => {
   const { api } = served(silent);
   const ending = new AbortController();
-  const result = api.status(ending.signal).catch((error: unknown) => error);
+  const result = api.status(undefined, ending.signal).catch((error: unknown) => error);
   ending.abort();
   expect(await result).toBe(ending.signal.reason);
 });

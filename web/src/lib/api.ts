@@ -49,8 +49,9 @@ export class Api {
     this.#fetch = fetch;
   }
 
-  status(signal?: AbortSignal): Promise<Status> {
-    return this.#read("GET", "/status", { signal });
+  /** With the agent session of this conversation, where each has one of its own. */
+  status(sessionId?: string, signal?: AbortSignal): Promise<Status> {
+    return this.#read("GET", "/status", { query: { session: sessionId }, signal });
   }
 
   /** Newest activity first. `before` is a `last_turn_id`: those whose last turn is older. */
@@ -100,9 +101,12 @@ export class Api {
     await this.#send("POST", `/turns/${encodeURIComponent(turnId)}/reply`, { body: { text, attention } });
   }
 
-  /** Ends the agent, and every open turn with it. */
-  async reset(): Promise<void> {
-    await this.#send("POST", "/reset", { limit: RESET_LIMIT });
+  /**
+   * Ends the agent, and every open turn with it: that of this conversation, where each has one of its own; without one,
+   * all of the user's.
+   */
+  async reset(sessionId?: string): Promise<void> {
+    await this.#send("POST", "/reset", { query: { session: sessionId }, limit: RESET_LIMIT });
   }
 
   /** The JSON of an answer. Its shape is the server's word. */

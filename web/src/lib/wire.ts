@@ -89,10 +89,15 @@ export interface Status {
   version: string;
   max_message: number;
   user: { email: string; role: "user" | "admin" };
+  /** What has an agent session of its own. */
+  session_scope: "user" | "conversation";
   agent_session: AgentSession | null;
 }
 
-/** One's agent session; `null` in `Status` until the first turn since the server started. */
+/**
+ * One's agent session, or that of the conversation which was asked for; `null` in `Status` until its first turn since
+ * the server started.
+ */
 export interface AgentSession {
   name: string;
   state: "opening" | "idle" | "running" | "draining" | "resetting" | "failed";
@@ -118,7 +123,8 @@ export interface ProblemBody {
 }
 
 export interface Attention {
-  kind: "question" | "permission";
+  /** A `dialog` is open in the agent's terminal, and answered there. */
+  kind: "question" | "permission" | "dialog";
   prompt: string;
   /** Empty where any text will do. */
   options: string[];

@@ -27,7 +27,12 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         Just(AgentEvent::Heartbeat),
         "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
         Just(AgentEvent::Activity(Some("reading".to_owned()))),
-        Just(AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None }),
+        Just(AgentEvent::Attention {
+            kind: "question".to_owned(),
+            prompt: "?".to_owned(),
+            options: vec![],
+            reply: None
+        }),
         Just(AgentEvent::AttentionOver),
         "[ab\n]{0,6}".prop_map(AgentEvent::Done),
         Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
@@ -172,6 +177,29 @@ fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
 }
 
 #[test]
+fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
+    let ask = |kind: &str| {
+        Input::Agent(AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options: vec![], reply: None })
+    };
+    let told = Told { attentions: 1, ..Told::default() };
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
+    let mut steps =
+        ready.into_iter().fold((Machine::resumed(told), Vec::new()), |(machine, _), input| machine.step(input));
+    // It is told anew, whatever an earlier owner has told; and before the agent is seen to have the turn.
+    assert!(matches!(steps.1[..], [Effect::Emit(EventKind::Attention, _), Effect::Attention(true)]), "{:?}", steps.1);
+    assert!(steps.0.waits());
+    assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
+    steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver));
+    assert_eq!(steps.1, [Effect::Attention(false)]);
+    assert!(!steps.0.waits());
+    assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
+    // The question that the earlier owner has told is still the first one.
+    steps = steps.0.step(ask("question"));
+    assert_eq!(steps.1, [Effect::Attention(true)]);
+    assert_eq!((steps.0.asks(), steps.0.reply("x")), (Some(1), question(1)));
+}
+
+#[test]
 fn a_one_shot_answer_is_told_as_text() {
     let inputs = [
         Input::Ready("%1".to_owned()),
@@ -230,7 +258,8 @@ proptest! {
 
 #[test]
 fn what_was_told_before_is_not_told_again() {
-    let asks = AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
+    let asks =
+        AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
     let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
     assert!(effects.contains(&Effect::Start { tell: false }));
     assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");

@@ -82,6 +82,7 @@ export function status(more: Partial<Status> = {}): Status {
     version: "0.1.0",
     max_message: 65_536,
     user: { email: "ada@example.org", role: "user" },
+    session_scope: "user",
     agent_session: null,
     ...more,
   };

@@ -112,10 +112,13 @@ export const de: Messages = {
 
   attentionQuestion: "Der Agent fragt",
   attentionPermission: "Der Agent bittet um Erlaubnis",
+  attentionDialog: "Im Terminal des Agenten ist etwas offen",
   yourAnswer: "Deine Antwort",
   answer: "Antworten",
   answered: "Beantwortet. Der Agent macht weiter.",
   answerGone: "Das wurde schon beantwortet oder wird nicht mehr gefragt.",
+  dialogInTerminal:
+    "Das muss dort beantwortet werden, von der Person, die den Agenten betreibt. Dann geht es von selbst weiter.",
   inTerminal:
     "Diesem Agenten kann nur in seinem Terminal geantwortet werden. Wende dich an den Betreiber, oder halte diese Frage an.",
   options: { allow: "Erlauben", deny: "Nicht erlauben" },

@@ -113,10 +113,13 @@ export const en = {
   // The agent asks
   attentionQuestion: "The agent asks",
   attentionPermission: "The agent asks for permission",
+  attentionDialog: "Something is open in the agent's terminal",
   yourAnswer: "Your answer",
   answer: "Answer",
   answered: "Answered. The agent goes on.",
   answerGone: "This was answered already, or is no longer asked.",
+  dialogInTerminal:
+    "It has to be answered there, by whoever runs the agent. Then the question goes on by itself.",
   inTerminal: "This agent can only be answered in its terminal. Ask whoever runs it, or stop this question.",
   options: { allow: "Allow", deny: "Do not allow" } as Record<string, string>,
 

@@ -1,0 +1,68 @@
+//! How an agent is started: under which account, where, with which words and variables.
+
+use std::collections::BTreeMap;
+
+use super::{LocalConfig, failed};
+use crate::agent::account::Account;
+use crate::agent::profile::{Home, Places};
+use crate::agent::skill;
+use crate::agent::spool::{Owner, Spool};
+use crate::backend::BackendError;
+use crate::tmux::SpawnSpec;
+
+/// The spool of a session, made or put right, and how its agent is started.
+///
+/// # Errors
+/// `bootstrap_failed`, with what a person has to see to.
+pub(super) fn prepare(config: &LocalConfig, session: &str) -> Result<(Spool, SpawnSpec), BackendError> {
+    let (profile, own) = (&config.profile, config.own_program.as_path());
+    let account = profile.owner_of(session).map(|name| Account::find(&name)).transpose().map_err(no_account)?;
+    account.as_ref().map_or(Ok(()), Account::check).map_err(no_account)?;
+    let owner = account.as_ref().map_or(Owner::Server, Account::owner);
+    let spool = Spool::create(&config.spool, session, owner).map_err(failed)?;
+    let settings = profile.settings(own, &config.agent_version);
+    let settings = settings.map(|text| spool.write_settings(&text)).transpose().map_err(failed)?;
+    let places = Places { own, settings: settings.as_deref(), session, spool: spool.path() };
+
+    let mut env = BTreeMap::new();
+    let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
+    if let Some(account) = &account {
+        set("HOME", account.home.display().to_string());
+        set("SHELL", account.shell.display().to_string());
+        set("USER", account.name.clone());
+        set("LOGNAME", account.name.clone());
+    }
+    if profile.home == Home::PerSession {
+        set("HOME", spool.make_home().map_err(failed)?.display().to_string());
+    }
+    let ours = [("PALIADIN_SPOOL", spool.path().display().to_string()), ("PALIADIN_SESSION", session.to_owned())];
+    env.extend(profile.variables(&places));
+    env.extend(config.environment.iter().cloned());
+    env.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+
+    if let Some(skills) = &profile.skills
+        && let Err(error) = skill::install(&spool.work(), skills)
+    {
+        // It can do without.
+        tracing::warn!(session, %error, "the skill is not in the agent's working directory");
+    }
+    let (cwd, argv) = (spool.work(), profile.argv(&places));
+    Ok((spool, SpawnSpec { name: session.to_owned(), cwd, env: env.into_iter().collect(), argv, more: Vec::new() }))
+}
+
+/// The spool of a session, if there is one.
+pub(super) fn spool(config: &LocalConfig, session: &str) -> Option<Spool> {
+    let owner = match config.profile.owner_of(session).map(|name| Account::find(&name)) {
+        None => Owner::Server,
+        Some(Ok(account)) => account.owner(),
+        Some(Err(error)) => {
+            tracing::debug!(session, %error, "nothing in this spool can be used");
+            Owner::Unknown
+        }
+    };
+    Spool::existing(&config.spool, session, owner)
+}
+
+fn no_account(error: impl std::fmt::Display) -> BackendError {
+    failed(format!("`owner` of the agent's profile: {error}"))
+}
