@@ -8,12 +8,14 @@ PAGE_SOURCES := $(shell find web/src web/public ! -name '*.test.ts') web/chat.ht
     $(wildcard web/*.config.js web/*.config.ts web/vite.plugins.ts web/tsconfig.json)
 PAGE := web/dist/chat.html
 PACKAGES := web/node_modules/.package-lock.json
+CODEX := tests/agents/node_modules/.package-lock.json
+CLAUDE := tests/agents/claude/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 # A page that was built by half counts as not built.
 .DELETE_ON_ERROR:
-.PHONY: help bootstrap run dev web test soak bench fmt lint
+.PHONY: help bootstrap run dev web agents test soak bench fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -29,13 +31,15 @@ dev: bootstrap-run $(PACKAGES) ## start the product, and the chat page with hot 
 
 web: $(PAGE) ## build the chat page into web/dist, if it changed; cargo puts it into the program
 
+agents: $(CODEX) $(if $(filter 1,$(PALIADIN_TEST_CLAUDE)),$(CLAUDE)) ## install the agents that tests run: codex (400 MB), and with PALIADIN_TEST_CLAUDE=1 Claude Code
+
 lint: $(PACKAGES) ## formatting and lints
 	cargo fmt --check
 	cargo clippy --all-targets --features faults -- -D warnings
 	cd web && npm run --silent check
 
 # cargo's tests come late, so that their summary is in sight; the browser tests use the program that they built.
-test: bootstrap lint web ## every check and every test
+test: bootstrap lint web agents ## every check and every test
 	cd web && npm test --silent
 	cargo test --features faults --lib --tests
 	PALIADIN_TEST_STORE=postgres cargo test --features faults --test it
@@ -61,6 +65,16 @@ bootstrap-run:
 # npm writes this file when it is done.
 $(PACKAGES): web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+$(CODEX): tests/agents/package-lock.json
+	npm ci --prefix tests/agents --no-audit --no-fund
+	@touch $@
+
+# Its program is put in place by a script of its package, which npm does not run by itself everywhere.
+$(CLAUDE): tests/agents/claude/package-lock.json
+	npm ci --prefix tests/agents/claude --no-audit --no-fund --ignore-scripts
+	cd tests/agents/claude/node_modules/@anthropic-ai/claude-code && node install.cjs
 	@touch $@
 
 $(PAGE): $(PACKAGES) $(PAGE_SOURCES)

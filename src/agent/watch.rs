@@ -121,25 +121,28 @@ impl SpoolWatch {
     /// # Errors
     /// Where its directory is missing or the kernel's limit of watches is reached.
     pub fn attach(&self, path: &Path, file: Option<&Path>) -> Result<(), notify::Error> {
-        let mut elsewhere = lock(&self.inner.hints.elsewhere);
-        if file.is_some_and(|file| elsewhere.get(file).is_some_and(|spool| spool == path)) {
-            return Ok(());
-        }
+        // Taken first, so that two do not do this at once. What the kernel's thread needs is let go before the watcher is
+        // called, since the watcher waits for that thread.
         let mut watcher = lock(&self.inner.watcher);
-        let before: Vec<PathBuf> =
-            elsewhere.iter().filter(|(_, spool)| *spool == path).map(|(file, _)| file.clone()).collect();
-        for file in before {
-            elsewhere.remove(&file);
-            let directory = file.parent();
-            if !elsewhere.keys().any(|other| other.parent() == directory) {
-                let _ = directory.map(|directory| watcher.unwatch(directory));
+        let (before, after) = {
+            let mut elsewhere = lock(&self.inner.hints.elsewhere);
+            let directories = |files: &HashMap<PathBuf, PathBuf>| -> HashSet<PathBuf> {
+                files.keys().filter_map(|file| file.parent()).map(Path::to_path_buf).collect()
+            };
+            let before = directories(&elsewhere);
+            elsewhere.retain(|_, spool| spool != path);
+            elsewhere.extend(file.map(|file| (file.to_path_buf(), path.to_path_buf())));
+            (before, directories(&elsewhere))
+        };
+        for directory in before.difference(&after) {
+            let _ = watcher.unwatch(directory);
+        }
+        for directory in after.difference(&before) {
+            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
+                lock(&self.inner.hints.elsewhere).retain(|_, spool| spool != path);
+                return Err(error);
             }
         }
-        let Some((file, directory)) = file.and_then(|file| Some((file, file.parent()?))) else { return Ok(()) };
-        if !elsewhere.keys().any(|other| other.parent() == Some(directory)) {
-            watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        }
-        elsewhere.insert(file.to_path_buf(), path.to_path_buf());
         Ok(())
     }
 

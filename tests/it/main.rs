@@ -1,5 +1,8 @@
 //! Integration tests: the real parts, in one binary.
 
+#[path = "../agents/mod.rs"]
+mod agents;
+
 mod access;
 mod ask;
 mod config;

@@ -369,11 +369,12 @@ impl TestApp {
         if left.is_empty() { Ok(()) } else { Err(left.join("; ").into()) }
     }
 
-    /// Files that the server handed to agents and did not take away again.
+    /// Files that the server handed to agents and did not take away again. An agent's settings stay with it.
     pub fn inputs_left(&self) -> Vec<String> {
         let spools = fs::read_dir(self.state().join("spool")).into_iter().flatten().flatten();
         let inputs = spools.flat_map(|spool| fs::read_dir(spool.path().join("in")).into_iter().flatten().flatten());
-        inputs.map(|file| format!("file {}", file.path().display())).collect()
+        let of_turns = inputs.filter(|file| file.file_name() != "settings.json");
+        of_turns.map(|file| format!("file {}", file.path().display())).collect()
     }
 }
 
