@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,9 +44,16 @@ pub struct Incarnation {
     reports: Mutex<Reports>,
     pub(super) memory: watch::Sender<Memory>,
     /// What the agent writes down of the turn that it was given last.
-    transcript: Mutex<Option<Transcript>>,
+    transcript: Mutex<Followed>,
     /// Held by whoever types.
     pub(super) keyboard: AsyncMutex<Keyboard>,
+}
+
+/// What the agent writes down of a turn, and the file of which the watch tells.
+#[derive(Default)]
+struct Followed {
+    transcript: Option<Transcript>,
+    watched: Option<PathBuf>,
 }
 
 /// What may not be typed any more.
@@ -135,7 +143,8 @@ impl Incarnation {
 
     /// How the turn ended, where only what the agent writes down tells.
     fn read_transcript(&self, news: &[SignalLine]) -> Option<SignalLine> {
-        let mut transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followed = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let Followed { transcript, watched } = &mut *followed;
         for line in news {
             match &line.signal {
                 Signal::Transcript { turn_id, path, from, prompt } => {
@@ -147,10 +156,13 @@ impl Incarnation {
                 _ => {}
             }
         }
-        let file = transcript.as_ref().map(|transcript| transcript.path.as_path());
-        // Its directory may not be there yet: then it is tried again with the next news.
-        if let Err(error) = self.watch.attach(self.spool.path(), file) {
-            tracing::debug!(place = self.place, %error, "what the agent writes down is not watched");
+        let file = transcript.as_ref().map(|transcript| transcript.path.clone());
+        if *watched != file {
+            match self.watch.attach(self.spool.path(), file.as_deref()) {
+                Ok(()) => *watched = file,
+                // Its directory may not be there yet: then it is tried again with the next news.
+                Err(error) => tracing::debug!(place = self.place, %error, "what the agent writes down is not watched"),
+            }
         }
         let ending = transcript.as_mut()?.read(self.spool.owner())?;
         *transcript = None;
