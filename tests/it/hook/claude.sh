@@ -59,6 +59,7 @@ while IFS= read -r -d $'\r' line; do
             continue
             ;;
     esac
+    [ "${prompt#*] }" = flags ] && prompt="x] ${prompt%%]*}"
     answer="You said: ${prompt#*] }"$'\n'"Rules: ${rules:0:15}"
     answer+=$'\n''<!-- paliadin {"used_tools":["Bash"],"rows_seen":[1],"classifier_tag":"lookup"} -->'
     prompt
