@@ -16,6 +16,7 @@ static CLAUDE: Agent = Agent {
     prepare,
     streams: true,
     tells_of_clear: true,
+    rests: "· done ",
     asks_beside: false,
     // A tab becomes spaces there.
     input: |message| message.replace('\t', "    "),

@@ -14,6 +14,7 @@ static CODEX: Agent = Agent {
     prepare,
     streams: false,
     tells_of_clear: false,
+    rests: "Worked for",
     asks_beside: true,
     input: str::to_owned,
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::model::Model;
 use crate::harness::processes::Process;
@@ -25,6 +25,8 @@ pub struct Agent {
     pub streams: bool,
     /// Tells at once when its terminal is cleared; else with the next message.
     pub tells_of_clear: bool,
+    /// What its terminal shows below an answer when it has come to rest.
+    pub rests: &'static str,
     /// Asks its model for a title, too.
     pub asks_beside: bool,
     /// What becomes of a message on its way through the agent's input, beyond the white space at its end.
@@ -117,13 +119,19 @@ impl Stage {
         Ok(Self { app, model, user, agent })
     }
 
-    /// Asks, and gives the answer of a turn that must be done, asked of the model by one request.
+    /// Waits for the answer of a turn, which must be done.
     pub async fn answer(&self, turn: &Accepted) -> Tested<String> {
         let row = self.user.ended(turn).await?;
         match row["response"].as_str() {
             Some(response) if row["state"] == "done" => Ok(response.to_owned()),
             _ => Err(format!("not done: {row}\n{}", self.screen()).into()),
         }
+    }
+
+    /// Ends the agent by way of the product. One whose terminal is just taken away may take its time.
+    pub async fn close(self) -> Tested {
+        let told = self.user.reset().await?;
+        if told == json!({ "ok": true }) { Ok(()) } else { Err(format!("not reset: {told}").into()) }
     }
 
     /// What is said of the agent session.

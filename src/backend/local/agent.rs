@@ -36,6 +36,7 @@ impl Agent for Incarnation {
         if let Err(error) = self.signals() {
             tracing::warn!(place = self.place, %error, "the agent's reports cannot be read");
         }
+        self.note_known_memory();
     }
 
     fn run(self: Arc<Self>, job: Job) -> BoxStream<'static, AgentEvent> {

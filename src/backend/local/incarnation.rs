@@ -79,6 +79,8 @@ struct Reports {
     offset: u64,
     /// The last turns that the agent is done with, one way or another.
     over: VecDeque<TurnId>,
+    /// The agent's memory began anew after it was asked for it last, so the turn it works on has no primer.
+    unprimed: bool,
 }
 
 impl Reports {
@@ -135,10 +137,24 @@ impl Incarnation {
         known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
         self.memory.send_if_modified(|memory| {
             let before = memory.clone();
-            known.iter().for_each(|line| remember(memory, line));
+            for line in &known {
+                let since = memory.since;
+                remember(memory, line);
+                reports.unprimed |= memory.since != since;
+                // codex tells that its memory began anew with the first message after that. The next turn gets the primer,
+                // since only what is asked from now on counts as told.
+                if line.signal.ends().is_some() && std::mem::take(&mut reports.unprimed) {
+                    memory.since = Timestamp(line.at);
+                }
+            }
             *memory != before
         });
         Ok(known)
+    }
+
+    /// What is known of the agent's memory by now, the next turn's primer takes into account.
+    pub(super) fn note_known_memory(&self) {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).unprimed = false;
     }
 
     /// How the turn ended, where only what the agent writes down tells.
