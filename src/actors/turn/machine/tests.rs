@@ -179,7 +179,12 @@ fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
 #[test]
 fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
     let ask = |kind: &str| {
-        Input::Agent(AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options: vec![], reply: None })
+        Input::Agent(AgentEvent::Attention {
+            kind: kind.to_owned(),
+            prompt: "?".to_owned(),
+            options: vec![],
+            reply: None,
+        })
     };
     let told = Told { attentions: 1, ..Told::default() };
     let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
