@@ -45,8 +45,7 @@ impl Doctor {
         let examination = Examination { config: &config, file: global.config.as_deref(), profile, consent };
         let mut out = std::io::stdout();
         let mut report = Report::new(&mut out);
-        let run =
-            async { examination.run(&mut report, stopped()?).await.map_err(|error| std::io::Error::other(error)) };
+        let run = async { examination.run(&mut report, stopped()?).await.map_err(std::io::Error::other) };
         let examined = runtime.block_on(run);
         // Somebody may still be asked at the terminal.
         runtime.shutdown_background();

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 
 use super::incarnation::unavailable;
 use super::ready::wait_until_ready;
-use super::{LocalBackend, again, launch, passed_on};
-use crate::agent::profile::{Places, program_on_path};
+use super::{LocalBackend, again, failed, launch, passed_on};
+use crate::agent::profile::{Places, ReadySign, program_on_path};
 use crate::agent::spool::Spool;
 use crate::backend::{Agent, BackendError};
 use crate::tmux::SpawnSpec;
@@ -21,6 +21,9 @@ use crate::turn::{Memory, Timestamp};
 
 /// How long a program may take that is asked something.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long an input has to stay that was seen: codex 0.171 that is not signed in shows its own for some 0.2 s, and a dialog
+/// then.
+const STEADY: Duration = Duration::from_secs(2);
 /// How tmux's notice begins that a pane's program has ended (`remain-on-exit-format`).
 const DEAD_PANE: &str = "Pane is dead";
 
@@ -140,8 +143,18 @@ impl LocalBackend {
         let since = Instant::now();
         let memory = Memory { resume_id: None, since: Timestamp::now() };
         let agent = self.start_agent(&server, trial.spec.clone(), &trial.spool, memory).await?;
-        let outcome = match wait_until_ready(&agent, agent.changes.clone(), self.config.ready_timeout).await {
-            Ok(()) => Outcome::Ready(since.elapsed()),
+        let limit = self.config.ready_timeout;
+        let mut ready = wait_until_ready(&agent, agent.changes.clone(), limit).await;
+        let after = since.elapsed();
+        if ready.is_ok() && self.config.profile.ready == ReadySign::Input {
+            tokio::time::sleep(STEADY).await;
+            let rest = limit.saturating_sub(since.elapsed());
+            let again = wait_until_ready(&agent, agent.changes.clone(), rest).await;
+            let then = |error: BackendError| format!("its input was there for a moment; then {}", error.message);
+            ready = again.map_err(|error| failed(then(error)));
+        }
+        let outcome = match ready {
+            Ok(()) => Outcome::Ready(after),
             Err(error) => {
                 let lines = agent.screen().await.into_iter().map(|line| line.trim_end().to_owned());
                 let screen = lines.filter(|line| !line.is_empty() && !line.starts_with(DEAD_PANE)).collect();

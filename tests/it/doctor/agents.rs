@@ -42,6 +42,17 @@ fn an_agent_that_does_not_get_ready_is_told_with_what_it_shows() -> Tested {
 }
 
 #[test]
+fn an_input_that_makes_way_for_a_dialog_is_none() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "5s")])?;
+    let text = "#!/bin/sh\n[ $# = 0 ] || exit\nprintf '> '\nsleep 0.3\nprintf '\\033[2J\\033[HSign in first\\n'\nexec sleep 1000\n";
+    let program = script(&app, "agent.sh", text)?;
+    choose(&mut app, "mine", &format!("command = ['{}']\nready = 'input'\ninput = '^> '", program.display()))?;
+    let said = ask(&app, &[], &[])?;
+    said.assert_failed(1);
+    said.assert("FAIL", "ready", &["| Sign in first"])
+}
+
+#[test]
 fn a_profile_can_say_how_to_ask_whether_its_program_is_signed_in() -> Tested {
     let mut app = TestApp::prepare(&[])?;
     let text = format!(
