@@ -148,7 +148,8 @@ impl LocalBackend {
         let after = since.elapsed();
         if ready.is_ok() && self.config.profile.ready == ReadySign::Input {
             tokio::time::sleep(STEADY).await;
-            let rest = limit.saturating_sub(since.elapsed());
+            // Whole seconds, since it is told.
+            let rest = Duration::from_secs(limit.saturating_sub(since.elapsed()).as_secs().max(1));
             let again = wait_until_ready(&agent, agent.changes.clone(), rest).await;
             let then = |error: BackendError| format!("its input was there for a moment; then {}", error.message);
             ready = again.map_err(|error| failed(then(error)));
