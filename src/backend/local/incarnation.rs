@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
@@ -41,6 +41,8 @@ pub struct Incarnation {
     pub(super) changes: Changes,
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
+    /// What its terminal showed when its process was gone.
+    last_screen: Arc<OnceLock<Vec<String>>>,
     reports: Mutex<Reports>,
     pub(super) memory: watch::Sender<Memory>,
     /// What the agent writes down of the turn that it was given last.
@@ -104,10 +106,25 @@ impl Incarnation {
     ) -> Self {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
-        tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
+        let last_screen = Arc::default();
+        tokio::spawn(watch_process(server.clone(), terminal.clone(), told, Arc::clone(&last_screen)));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
         let (memory, transcript) = (watch::Sender::new(memory), Mutex::default());
-        Self { config, server, terminal, spool, watch, changes, place, exit, reports, memory, transcript, keyboard }
+        Self {
+            config,
+            server,
+            terminal,
+            spool,
+            watch,
+            changes,
+            place,
+            exit,
+            last_screen,
+            reports,
+            memory,
+            transcript,
+            keyboard,
+        }
     }
 
     /// `Some` once the process is gone.
@@ -205,9 +222,17 @@ impl Incarnation {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).settle(turn);
     }
 
+    /// What its terminal shows, or showed last. It may be private.
+    pub(super) async fn screen(&self) -> Vec<String> {
+        match self.last_screen.get() {
+            Some(screen) => screen.clone(),
+            None => self.server.capture(&self.terminal.pane).await.unwrap_or_default(),
+        }
+    }
+
     /// The last lines on the screen, for the operator.
     pub(super) async fn last_words(&self) -> String {
-        let screen = self.server.capture(&self.terminal.pane).await.unwrap_or_default();
+        let screen = self.screen().await;
         let lines: Vec<&str> = screen.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let from = lines.len().saturating_sub(LAST_LINES);
         lines[from..].join(" / ")
@@ -246,7 +271,12 @@ pub(super) fn process_start(pid: u32) -> String {
 }
 
 /// Tells when the process is gone, and why. The kernel says it at once; tmux knows the status a moment later.
-async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Option<Exit>>) {
+async fn watch_process(
+    server: Server,
+    terminal: Pane,
+    told: watch::Sender<Option<Exit>>,
+    last_screen: Arc<OnceLock<Vec<String>>>,
+) {
     let agent = match watched(terminal.pid) {
         Ok(agent) => agent,
         Err(error) => {
@@ -274,14 +304,14 @@ async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Optio
     let mut reason = "ended".to_owned();
     for _ in 0..REAP_TRIES {
         let Ok(Some(info)) = server.pane(&terminal.pane).await else { break };
-        if let Some(status) = info.dead_status {
-            reason = format!("exited with status {status}");
-            break;
-        }
-        if let Some(signal) = info.dead_signal {
-            reason = format!("was ended by signal {signal}");
-            break;
-        }
+        let found = match (info.dead_status, info.dead_signal) {
+            (Some(status), _) => format!("exited with status {status}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => continue,
+        };
+        reason = found;
+        let _ = last_screen.set(server.capture_dead(&terminal.pane).await.unwrap_or_default());
+        break;
     }
     // Its terminal has nothing left to show.
     let _ = server.kill_session(&terminal.session).await;
