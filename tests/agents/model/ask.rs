@@ -74,8 +74,8 @@ impl Ask {
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} tools, turn {:?}:", self.tools.len(), self.turn)?;
-        let said = self.said.iter().filter(|said| said.by != Role::Rules);
-        said.map(|said| writeln!(f, "  {:?}: {:?}", said.by, said.text)).collect()
+        let mut said = self.said.iter().filter(|said| said.by != Role::Rules);
+        said.try_for_each(|said| writeln!(f, "  {:?}: {:?}", said.by, said.text))
     }
 }
 
