@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, default_state_dir, load};
+pub use load::{ConfigError, default_state_dir, load, variables_read};
 
 /// The reference, with every key.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

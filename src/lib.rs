@@ -9,6 +9,7 @@ pub mod agent;
 pub mod backend;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod faults;
 pub mod http;
 pub mod private;

@@ -27,7 +27,9 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
 use crate::streams::Streams;
 use crate::turn::{Timestamp, UserId};
-pub use held::once_free;
+pub use choice::local_config;
+pub use held::{is_running, once_free};
+pub use passage::open as open_passage;
 
 /// The name of the command line's own token.
 const CLI_TOKEN: &str = "command line of this host";

@@ -99,20 +99,18 @@ impl Actor for SessionsActor {
         self.address.bind(myself.clone());
         self.wiring.registry.leave_below(self.address.gauge().path());
         let mut directory = Directory { incarnation: Uuid::new_v4(), ..Directory::default() };
-        let left = left::by_key(&self.wiring).await?;
+        let mut left = left::by_key(&self.wiring).await?;
+        let agents = left::with_agents(&self.wiring, |key| left.contains_key(key)).await;
+        left.extend(agents.into_iter().map(|key| (key, Vec::new())));
         // Several at once, so that their writes share commits.
         let taking = left.into_iter().map(|(key, open)| {
             let wiring = self.wiring.clone();
             async move { (key.clone(), left::take_with(wiring, key, open).await) }
         });
         let mut taken = stream::iter(taking).buffer_unordered(TAKEN_AT_ONCE);
-        let mut names = HashSet::new();
         while let Some((key, taken)) = taken.next().await {
-            let taken = taken?;
-            names.insert(taken.0.name.clone());
-            self.start_session(&myself, &mut directory, key, taken).await?;
+            self.start_session(&myself, &mut directory, key, taken?).await?;
         }
-        left::seat_idle(&self.wiring, |name| names.contains(name)).await;
         Ok(directory)
     }
 

@@ -25,6 +25,9 @@ const TEXT_EVENT: &str = "MessageDisplay";
 /// The first version that knows it.
 const TELLS_TEXT: [u32; 3] = [2, 1, 152];
 
+/// The first version that knows [`EVENTS`].
+const OLDEST: [u32; 3] = [2, 1, 78];
+
 /// Seconds that the agent waits for a hook at most. It takes milliseconds; the default is ten minutes.
 const HOOK_TIMEOUT: u32 = 10;
 /// Seconds that it waits for one that waits for a person: a day.
@@ -43,6 +46,11 @@ pub fn settings(own_program: &Path, version: &str, reply: bool) -> String {
     let events = EVENTS.into_iter().chain(text);
     let hooks: Map<String, Value> = events.map(|(name, of_tools)| (name.to_owned(), group(name, of_tools))).collect();
     format!("{:#}\n", json!({ "hooks": hooks }))
+}
+
+/// Whether this is a version that does not know what it is given.
+pub fn is_too_old(version: &str) -> bool {
+    number(version).is_some_and(|number| number < OLDEST)
 }
 
 /// The command for a shell that reports an event.
@@ -80,6 +88,7 @@ mod tests {
     #[test]
     fn a_version_is_read_where_there_is_one() {
         assert_eq!(number("2.1.332 (Claude Code)"), Some([2, 1, 332]));
+        assert!(is_too_old("2.1.77 (Claude Code)") && !is_too_old("2.1.78 (Claude Code)") && !is_too_old("?"));
         for odd in ["", "claude", "2.1", "v2.1.3", "2.x.1"] {
             assert_eq!(number(odd), None, "{odd}");
         }

@@ -1,6 +1,6 @@
 //! The agent's side: how one is started (`profile`) and under which account (`account`), what is typed to it (`envelope`),
 //! the files that are exchanged with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`, `transcript`), how
-//! its answer is read (`answer`), what tells it how to answer (`skill`), and the agents of which more must be known than a
+//! its answer is read (`answer`), what tells it how to answer (`skill`), whether it trusts its directory (`trust`), and the agents of which more must be known than a
 //! profile says (`claude`, `codex`, `demo`).
 
 pub mod account;
@@ -15,5 +15,6 @@ pub mod signal;
 pub mod skill;
 pub mod spool;
 pub mod transcript;
+pub mod trust;
 pub mod watch;
 pub mod writers;

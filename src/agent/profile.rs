@@ -84,6 +84,9 @@ pub struct Profile {
     /// Whose events `paliadin hook` is to report.
     #[serde(default)]
     pub hooks: Option<Hooks>,
+    /// Words after the program with which it tells by its exit status whether it is signed in (0); empty: it cannot tell.
+    #[serde(default)]
+    pub signed_in: Vec<String>,
     /// Where the agent looks for skills, from its working directory; absent: it knows none.
     #[serde(default)]
     pub skills: Option<PathBuf>,
@@ -203,6 +206,13 @@ pub enum ProfileError {
 }
 
 impl Profile {
+    /// The file that holds the profile of this name; `None`: it is built in, or there is none.
+    pub fn file(name: &str, dir: &Path) -> Option<PathBuf> {
+        let file = dir.join(format!("{name}.toml"));
+        let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        (plain_name && !dir.as_os_str().is_empty() && file.exists()).then_some(file)
+    }
+
     /// The profile of this name; a file `<dir>/<name>.toml` goes before a built-in one. `auto` is `claude` where that
     /// program is on `path`, and the demo agent where it is not.
     ///
@@ -214,9 +224,7 @@ impl Profile {
                 BUILT_IN.iter().find(|(name, _)| *name == "claude" && program_on_path(name, path).is_some());
             return Self::find(installed.map_or("demo", |(name, _)| name), dir, path);
         }
-        let file = dir.join(format!("{name}.toml"));
-        let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if plain_name && !dir.as_os_str().is_empty() && file.exists() {
+        if let Some(file) = Self::file(name, dir) {
             let text = std::fs::read_to_string(&file).map_err(|error| ProfileError::Unusable {
                 name: name.to_owned(),
                 file: file.display().to_string(),
@@ -284,6 +292,12 @@ impl Profile {
             word => vec![places.fill(word)],
         };
         self.launch.iter().chain(&self.command).flat_map(given).collect()
+    }
+
+    /// The words before the agent's program, and the program.
+    pub fn program(&self, places: &Places<'_>) -> (Vec<String>, String) {
+        let program = self.command.first().map(|word| places.fill(word)).unwrap_or_default();
+        (self.launch.iter().map(|word| places.fill(word)).collect(), program)
     }
 
     /// The words with which it takes up the memory again that it named so; none where it cannot.

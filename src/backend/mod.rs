@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use disabled::DisabledBackend;
-pub use local::{LocalBackend, LocalConfig};
+pub use local::{LocalBackend, LocalConfig, Outcome, Trial, Unanswered};
 
 use crate::agent::profile::RestartPolicy;
 use crate::turn::{ErrorCode, Memory, TurnId};

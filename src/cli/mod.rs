@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod ask;
+mod doctor;
 mod hook;
 mod serve;
 mod skill;
@@ -40,6 +41,8 @@ enum Command {
     Serve,
     /// Ask a question and stream the answer
     Ask(ask::Ask),
+    /// Check everything that a server needs, start the agent once, and say what to do
+    Doctor(doctor::Doctor),
     /// Accounts
     #[command(subcommand)]
     User(user::User),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
             with_config(&global, |config| serve::run(config, closed))
         }
         Command::Ask(ask) => ask.run(&global),
+        Command::Doctor(doctor) => doctor.run(&global),
         Command::User(user) => on_store(&global, async |store| user.run(store).await),
         Command::Token(token) => on_store(&global, async |store| token.run(store).await),
         Command::Skill(skill) => skill.run(&global),

@@ -77,6 +77,13 @@ pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<C
     Ok(config)
 }
 
+/// The names of the variables that are configuration, in their order.
+pub fn variables_read(variables: &[(OsString, OsString)]) -> Vec<String> {
+    let read = Environment::read(variables).map(|environment| environment.0).unwrap_or_default();
+    let names = read.iter().filter_map(|(_, value)| value.origin()?.rsplit(' ').next().map(str::to_owned));
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
 /// Fills in what depends on the surroundings, and checks what a type cannot say.
 fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(), ConfigError> {
     if config.state.dir.as_os_str().is_empty() {

@@ -11,7 +11,7 @@ mod health;
 mod input;
 pub mod listener;
 mod owned;
-mod pages;
+pub mod pages;
 mod recover;
 pub mod routes;
 pub mod signin;

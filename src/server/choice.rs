@@ -41,25 +41,9 @@ pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, 
     let path = std::env::var_os("PATH");
     let profile = Profile::find(&agent.profile, &agent.profiles_dir, path.as_ref())?;
     passage::open(&config.state, &profile)?;
-    let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty());
-    let local = LocalConfig {
-        tmux: config.backend.tmux.clone(),
-        socket: config.state.tmux_socket(),
-        spool: config.state.spool(),
-        own_program: std::env::current_exe().map_err(StartError::io("our own program's path"))?,
-        environment: typed_log
-            .filter(|_| profile.is_demo())
-            .map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string()))
-            .into_iter()
-            .collect(),
-        agent_version: agent_version(&profile).await,
-        profile,
-        ready_timeout: agent.ready_timeout,
-        confirm_timeout: agent.confirm_timeout,
-        interrupt_timeout: agent.interrupt_timeout,
-        inline_limit: config.turn.inline_limit,
-        max_response: config.turn.max_response,
-    };
+    let mut local = local_config(config, profile).await?;
+    let typed_log = Some(&agent.typed_log).filter(|file| !file.as_os_str().is_empty() && local.profile.is_demo());
+    local.environment.extend(typed_log.map(|file| ("PALIADIN_DEMO_TYPED_LOG".to_owned(), file.display().to_string())));
     match tmux::Server::probe(&local.tmux).await {
         Ok(_) => {}
         // Not where tmux is there and in trouble: nobody would look for the reason, and the agents would be away.
@@ -71,6 +55,28 @@ pub(super) async fn choose_backend(config: &Config) -> Result<Arc<dyn Backend>, 
     }
     let backend = LocalBackend::start(local).await.map_err(StartError::Agents)?;
     Ok(Arc::new(backend))
+}
+
+/// How agents of this profile are run.
+///
+/// # Errors
+/// Where our own program is not known.
+pub async fn local_config(config: &Config, profile: Profile) -> Result<LocalConfig, StartError> {
+    let agent = &config.agent;
+    Ok(LocalConfig {
+        tmux: config.backend.tmux.clone(),
+        socket: config.state.tmux_socket(),
+        spool: config.state.spool(),
+        own_program: std::env::current_exe().map_err(StartError::io("our own program's path"))?,
+        environment: Vec::new(),
+        agent_version: agent_version(&profile).await,
+        profile,
+        ready_timeout: agent.ready_timeout,
+        confirm_timeout: agent.confirm_timeout,
+        interrupt_timeout: agent.interrupt_timeout,
+        inline_limit: config.turn.inline_limit,
+        max_response: config.turn.max_response,
+    })
 }
 
 /// What the program of this profile says of itself, where it matters for how it is started.

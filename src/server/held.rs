@@ -48,6 +48,22 @@ pub(super) async fn lock_state(config: &Config) -> Result<std::fs::File, StartEr
     }
 }
 
+/// Whether a server is running on this state directory. Makes nothing; one that is just starting may try for its lock once more.
+///
+/// # Errors
+/// Where the lock cannot be looked at.
+pub fn is_running(config: &Config) -> io::Result<bool> {
+    let file = match std::fs::File::open(config.state.dir.join("lock")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

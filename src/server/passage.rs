@@ -16,7 +16,7 @@ use crate::config::State;
 ///
 /// # Errors
 /// Where the account is not there, or a directory cannot be put right.
-pub(super) fn open(state: &State, profile: &Profile) -> Result<(), StartError> {
+pub fn open(state: &State, profile: &Profile) -> Result<(), StartError> {
     if let Some(name) = profile.only_owner() {
         let unknown = |error| format!("agent profile {:?}: `owner`: {error}", profile.name);
         Account::find(name).map_err(|error| StartError::Configuration(unknown(error)))?;

@@ -50,6 +50,22 @@ pub struct Listing<'a> {
     pub limit: u32,
 }
 
+/// What a database holds, as far as is seen without changing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing. The first start makes everything.
+    Empty,
+    /// A schema of ours.
+    Ours {
+        /// Its version.
+        version: i64,
+        /// The newest version that this program knows.
+        newest: i64,
+    },
+    /// Something else.
+    Foreign,
+}
+
 /// Shared handle to whichever driver the configuration names.
 pub type SharedStore = Arc<dyn Store>;
 

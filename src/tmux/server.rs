@@ -210,6 +210,12 @@ impl Server {
         self.control.command(Command::new("capture-pane").args(["-p", "-t", pane.as_str()])).await
     }
 
+    /// As [`Server::capture`], of a program that has ended, with the line that tmux's notice of that pushed off the screen
+    /// (seen on 3.3a); the notice itself stands in the last line.
+    pub async fn capture_dead(&self, pane: &PaneId) -> Result<Vec<String>, TmuxError> {
+        self.control.command(Command::new("capture-pane").args(["-p", "-S", "-1", "-t", pane.as_str()])).await
+    }
+
     /// As [`Server::capture`], with where the cursor is at that moment.
     pub async fn look(&self, pane: &PaneId) -> Result<(Vec<String>, Cursor), TmuxError> {
         let capture = Command::new("capture-pane").args(["-p", "-t", pane.as_str()]);

@@ -8,6 +8,7 @@ mod ask;
 mod config;
 mod conversations;
 mod demo;
+mod doctor;
 mod faults;
 mod fence;
 mod harness;

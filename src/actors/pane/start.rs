@@ -143,6 +143,8 @@ impl PaneActor {
     pub(super) fn left(&self, state: &mut PaneState, left: Result<Option<LeftAgent>, BackendError>) {
         state.starting = None;
         match left {
+            // Whoever opens it has its work stopped.
+            Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
             Ok(Some(LeftAgent { agent, works_on })) => {
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
                 self.keep(state, agent.clone(), Origin::TakenOver);

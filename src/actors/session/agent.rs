@@ -63,6 +63,7 @@ impl SessionActor {
                     state.last_start = Some(LastStart { at: Timestamp::now(), resumed: is_resumed, after });
                 }
                 self.idles(state);
+                self.note(state);
                 Some(reason)
             }
             AgentChange::NotReady(reason) => {

@@ -43,7 +43,7 @@ impl SessionActor {
         }
     }
 
-    fn interrupt(&self, state: &mut SessionState) {
+    pub(super) fn interrupt(&self, state: &mut SessionState) {
         let Some(draining) = state.draining.as_mut().filter(|draining| !draining.is_interrupted) else { return };
         draining.is_interrupted = true;
         let (pane, turn_id) = (state.pane.clone(), draining.turn_id);

@@ -6,7 +6,13 @@ use tokio::time::{Instant, sleep_until};
 use super::{AgentState, SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::{PaneMsg, Why};
 use crate::actors::turn::Leaves;
-use crate::turn::TurnId;
+use crate::store::Turn;
+use crate::turn::{ErrorCode, TurnId};
+
+/// A turn that was given up may still be answered; one that was ended otherwise is not to be.
+fn is_wanted(turn: &Turn) -> bool {
+    matches!(turn.error_code, Some(ErrorCode::Timeout | ErrorCode::UpstreamSilence | ErrorCode::Uncertain))
+}
 
 impl SessionActor {
     /// The agent idles from now on, unless a turn runs.
@@ -52,11 +58,21 @@ impl SessionActor {
         self.address.pipe(close, |closed| SessionMsg::SeatGiven(matches!(closed, Ok(Ok(())))));
     }
 
-    /// An agent that was taken over works on a turn that is over: its answer may still be wanted.
+    /// An agent that was taken over works on a turn that is over. Nothing is typed meanwhile; whether its answer is still
+    /// wanted, the row tells.
     pub(super) fn still_works(&self, state: &mut SessionState, turn_id: TurnId) {
         if state.current.is_none() && state.draining.is_none() && !state.ending {
             self.drain(state, turn_id, Leaves::GivenUp);
             self.note(state);
+            let store = self.wiring.store.clone();
+            let read = async move { store.turn(turn_id).await.ok().flatten().is_some_and(|turn| is_wanted(&turn)) };
+            self.address.pipe(read, move |wanted| SessionMsg::StillWanted(turn_id, wanted));
+        }
+    }
+
+    pub(super) fn still_wanted(&self, state: &mut SessionState, turn_id: TurnId, wanted: bool) {
+        if !wanted && state.draining.as_ref().is_some_and(|draining| draining.turn_id == turn_id) {
+            self.interrupt(state);
         }
     }
 }

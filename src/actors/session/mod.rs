@@ -63,6 +63,8 @@ pub enum SessionMsg {
     AgentChanged(AgentChange),
     /// The agent, which was taken over, may still be at work on this turn, which is over.
     StillWorks(TurnId),
+    /// Whether the answer to that turn is wanted.
+    StillWanted(TurnId, bool),
     /// The agent has idled for as long as it may, if it was not needed since.
     IdleLate,
     /// End this turn, if it is not over, in the name of whoever is named.
@@ -279,6 +281,7 @@ impl Actor for SessionActor {
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::StillWorks(turn_id) => self.still_works(state, turn_id),
+            SessionMsg::StillWanted(turn_id, wanted) => self.still_wanted(state, turn_id, wanted),
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),

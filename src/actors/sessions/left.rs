@@ -1,10 +1,7 @@
 //! What a session leaves behind, and who comes after it: its row is taken, and its turns are ended or kept for the next.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use super::{Cancelled, Key, Question, Report, SubmitError, Submitted};
 use crate::actors::closing::{self, Cause};
@@ -92,35 +89,28 @@ pub(super) async fn take_with(wiring: Wiring, key: Key, open: Vec<Turn>) -> Resu
     Ok((row, left))
 }
 
-/// Gives seats to the agents that an earlier process left without a turn. Nobody looks after them until their users come
-/// again; when others need a place, they are ended.
-pub(super) async fn seat_idle(wiring: &Wiring, is_taken: impl Fn(&str) -> bool) {
-    let sessions = match wiring.backend.sessions().await {
-        Ok(sessions) => sessions,
-        Err(error) => return tracing::warn!(%error, "agents that were left are not counted"),
+/// The sessions that have an agent and no open turn: their keepers take it over.
+pub(super) async fn with_agents(wiring: &Wiring, is_taken: impl Fn(&Key) -> bool) -> Vec<Key> {
+    let left = async {
+        let names = wiring.backend.sessions().await.map_err(|error| error.to_string())?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        wiring.store.agent_sessions().await.map(|rows| (rows, names)).map(keys_of).map_err(|error| error.to_string())
     };
-    for name in sessions.into_iter().filter(|name| !is_taken(name)) {
-        let (asked, wanted) = oneshot::channel();
-        let asked = Mutex::new(Some(asked));
-        let ask = move || {
-            if let Some(asked) = asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                let _ = asked.send(());
-            }
-        };
-        let seat = wiring.seats.keep(&name, Box::new(ask));
-        wiring.seats.set_idle(&name, true);
-        let backend = wiring.backend.clone();
-        tokio::spawn(async move {
-            // An error: its user came, and it has another owner.
-            if wanted.await.is_ok() {
-                tracing::info!(session = name, "ending an agent that was left, since others wait for its place");
-                if let Err(error) = backend.end(&name).await {
-                    tracing::warn!(session = name, %error, "an agent that was left cannot be ended");
-                }
-            }
-            drop(seat);
-        });
+    match left.await {
+        Ok(keys) => keys.into_iter().filter(|key| !is_taken(key)).collect(),
+        Err(error) => {
+            tracing::warn!(error, "agents that were left are taken over when they are needed");
+            Vec::new()
+        }
     }
+}
+
+/// Those of the rows that are named.
+fn keys_of((rows, names): (Vec<AgentSession>, Vec<String>)) -> Vec<Key> {
+    let names: HashSet<String> = names.into_iter().collect();
+    rows.into_iter().filter(|row| names.contains(&row.name)).map(|row| Key::of(&row)).collect()
 }
 
 /// Ends the turns of a session that failed too often: nobody will run them.

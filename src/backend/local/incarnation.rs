@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
@@ -40,12 +41,21 @@ pub struct Incarnation {
     pub(super) changes: Changes,
     pub(super) place: String,
     exit: watch::Receiver<Option<Exit>>,
+    /// What its terminal showed when its process was gone.
+    last_screen: Arc<OnceLock<Vec<String>>>,
     reports: Mutex<Reports>,
     pub(super) memory: watch::Sender<Memory>,
     /// What the agent writes down of the turn that it was given last.
-    transcript: Mutex<Option<Transcript>>,
+    transcript: Mutex<Followed>,
     /// Held by whoever types.
     pub(super) keyboard: AsyncMutex<Keyboard>,
+}
+
+/// What the agent writes down of a turn, and the file of which the watch tells.
+#[derive(Default)]
+struct Followed {
+    transcript: Option<Transcript>,
+    watched: Option<PathBuf>,
 }
 
 /// What may not be typed any more.
@@ -96,10 +106,25 @@ impl Incarnation {
     ) -> Self {
         let (told, exit) = watch::channel(None);
         let place = format!("{} {} {}", terminal.pane, terminal.pid, process_start(terminal.pid));
-        tokio::spawn(watch_process(server.clone(), terminal.clone(), told));
+        let last_screen = Arc::default();
+        tokio::spawn(watch_process(server.clone(), terminal.clone(), told, Arc::clone(&last_screen)));
         let (reports, keyboard) = (Mutex::default(), AsyncMutex::default());
         let (memory, transcript) = (watch::Sender::new(memory), Mutex::default());
-        Self { config, server, terminal, spool, watch, changes, place, exit, reports, memory, transcript, keyboard }
+        Self {
+            config,
+            server,
+            terminal,
+            spool,
+            watch,
+            changes,
+            place,
+            exit,
+            last_screen,
+            reports,
+            memory,
+            transcript,
+            keyboard,
+        }
     }
 
     /// `Some` once the process is gone.
@@ -151,7 +176,8 @@ impl Incarnation {
 
     /// How the turn ended, where only what the agent writes down tells.
     fn read_transcript(&self, news: &[SignalLine]) -> Option<SignalLine> {
-        let mut transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followed = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
+        let Followed { transcript, watched } = &mut *followed;
         for line in news {
             match &line.signal {
                 Signal::Transcript { turn_id, path, from, prompt } => {
@@ -163,10 +189,13 @@ impl Incarnation {
                 _ => {}
             }
         }
-        let file = transcript.as_ref().map(|transcript| transcript.path.as_path());
-        // Its directory may not be there yet: then it is tried again with the next news.
-        if let Err(error) = self.watch.attach(self.spool.path(), file) {
-            tracing::debug!(place = self.place, %error, "what the agent writes down is not watched");
+        let file = transcript.as_ref().map(|transcript| transcript.path.clone());
+        if *watched != file {
+            match self.watch.attach(self.spool.path(), file.as_deref()) {
+                Ok(()) => *watched = file,
+                // Its directory may not be there yet: then it is tried again with the next news.
+                Err(error) => tracing::debug!(place = self.place, %error, "what the agent writes down is not watched"),
+            }
         }
         let ending = transcript.as_mut()?.read(self.spool.owner())?;
         *transcript = None;
@@ -193,9 +222,17 @@ impl Incarnation {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).settle(turn);
     }
 
+    /// What its terminal shows, or showed last. It may be private.
+    pub(super) async fn screen(&self) -> Vec<String> {
+        match self.last_screen.get() {
+            Some(screen) => screen.clone(),
+            None => self.server.capture(&self.terminal.pane).await.unwrap_or_default(),
+        }
+    }
+
     /// The last lines on the screen, for the operator.
     pub(super) async fn last_words(&self) -> String {
-        let screen = self.server.capture(&self.terminal.pane).await.unwrap_or_default();
+        let screen = self.screen().await;
         let lines: Vec<&str> = screen.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let from = lines.len().saturating_sub(LAST_LINES);
         lines[from..].join(" / ")
@@ -234,7 +271,12 @@ pub(super) fn process_start(pid: u32) -> String {
 }
 
 /// Tells when the process is gone, and why. The kernel says it at once; tmux knows the status a moment later.
-async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Option<Exit>>) {
+async fn watch_process(
+    server: Server,
+    terminal: Pane,
+    told: watch::Sender<Option<Exit>>,
+    last_screen: Arc<OnceLock<Vec<String>>>,
+) {
     let agent = match watched(terminal.pid) {
         Ok(agent) => agent,
         Err(error) => {
@@ -262,14 +304,14 @@ async fn watch_process(server: Server, terminal: Pane, told: watch::Sender<Optio
     let mut reason = "ended".to_owned();
     for _ in 0..REAP_TRIES {
         let Ok(Some(info)) = server.pane(&terminal.pane).await else { break };
-        if let Some(status) = info.dead_status {
-            reason = format!("exited with status {status}");
-            break;
-        }
-        if let Some(signal) = info.dead_signal {
-            reason = format!("was ended by signal {signal}");
-            break;
-        }
+        let found = match (info.dead_status, info.dead_signal) {
+            (Some(status), _) => format!("exited with status {status}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => continue,
+        };
+        reason = found;
+        let _ = last_screen.set(server.capture_dead(&terminal.pane).await.unwrap_or_default());
+        break;
     }
     // Its terminal has nothing left to show.
     let _ = server.kill_session(&terminal.session).await;

@@ -11,6 +11,7 @@ mod ready;
 mod reply;
 mod screen;
 mod transcript;
+mod trial;
 mod typing;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 pub use config::LocalConfig;
+pub use trial::{Outcome, Trial, Unanswered};
 
 use self::incarnation::{Incarnation, unavailable};
 use self::ready::wait_until_ready;

@@ -34,6 +34,11 @@ const PAGE_HEADERS: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
 ];
 
+/// Whether the chat page is part of this program.
+pub fn are_built_in() -> bool {
+    <Dist as rust_embed::RustEmbed>::get("chat.html").is_some()
+}
+
 /// `GET /paliadin`: the chat page; where it was not built, how to build it.
 pub async fn chat(headers: HeaderMap) -> Response {
     bundle::page::<Dist>("chat.html", &headers).unwrap_or_else(notice::no_bundle)

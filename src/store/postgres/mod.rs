@@ -3,6 +3,7 @@
 
 mod error;
 mod escape;
+mod inspect;
 mod open;
 mod options;
 mod search;

@@ -11,7 +11,7 @@ use super::options::PostgresOptions;
 use crate::store::StoreError;
 use crate::store::sql::migrations::{self, Step};
 
-const MIGRATIONS: &[Step] = &[
+pub(super) const MIGRATIONS: &[Step] = &[
     (1, "init", include_str!("../../../migrations/postgres/0001_init.sql")),
     (2, "memory", include_str!("../../../migrations/postgres/0002_memory.sql")),
     (3, "scope", include_str!("../../../migrations/postgres/0003_scope.sql")),

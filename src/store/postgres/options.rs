@@ -76,7 +76,7 @@ impl PostgresOptions {
     }
 
     /// For messages: host or socket, and database.
-    pub(super) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         let PostgresAddress(connect) = &self.address;
         let database = connect.get_database().unwrap_or_else(|| connect.get_username());
         match connect.get_socket() {

@@ -8,10 +8,15 @@ use crate::store::StoreError;
 /// A schema change that was released: version, description, statements.
 pub(in crate::store) type Step = (i64, &'static str, &'static str);
 
+/// The newest version of the schema that this program knows.
+pub(in crate::store) fn newest(steps: &[Step]) -> i64 {
+    steps.iter().map(|(version, ..)| *version).max().unwrap_or_default()
+}
+
 /// Makes every change that was not made yet. The caller has a transaction open, in which no other process does the same.
 /// `Corrupt` where the database is of a newer version, or has another schema.
 pub(in crate::store) async fn run<C: Migrate>(connection: &mut C, steps: &[Step]) -> Result<(), StoreError> {
-    let newest = steps.iter().map(|(version, ..)| *version).max().unwrap_or_default();
+    let newest = newest(steps);
     let steps = steps.iter().map(|&(version, description, sql)| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -2,6 +2,7 @@
 //! waits for the other).
 
 mod error;
+mod inspect;
 mod open;
 #[cfg(test)]
 mod plans;

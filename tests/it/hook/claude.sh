@@ -47,6 +47,7 @@ event SessionStart "\"source\":\"$source\",\"model\":\"none\""
 while IFS= read -r -d $'\r' line; do
     prompt=${line#$'\e[200~'}
     prompt=${prompt%$'\e[201~'}
+    prompt=${prompt% }
     event UserPromptSubmit "\"prompt\":$(quoted "$prompt")"
     tool='"tool_name":"Bash","tool_input":{"command":"wc","description":"Count"},"tool_use_id":"toolu_01"'
     event PreToolUse "$tool"
@@ -58,6 +59,7 @@ while IFS= read -r -d $'\r' line; do
             continue
             ;;
     esac
+    [ "${prompt#*] }" = flags ] && prompt="x] ${prompt%%]*}"
     answer="You said: ${prompt#*] }"$'\n'"Rules: ${rules:0:15}"
     answer+=$'\n''<!-- paliadin {"used_tools":["Bash"],"rows_seen":[1],"classifier_tag":"lookup"} -->'
     prompt

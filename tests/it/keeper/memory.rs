@@ -1,7 +1,12 @@
 //! What an agent does not remember is told to it, once.
 
-use super::{agent_is, agent_of};
-use crate::harness::{TestApp, Tested};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::{QUICK, agent_is, agent_of};
+use crate::harness::{Client, TestApp, Tested, eventually};
 
 #[tokio::test]
 async fn what_an_agent_does_not_remember_is_told_to_it_once() -> Tested {
@@ -17,7 +22,9 @@ async fn what_an_agent_does_not_remember_is_told_to_it_once() -> Tested {
     agent_is(&user, "ready").await?;
 
     let primer = user.response_in(&conversation, "!primer").await?;
-    for words in ["What was said before", "## The person, ", "!echo a blue **whale**", "## Your answer\n\na blue **whale**"] {
+    for words in
+        ["What was said before", "## The person, ", "!echo a blue **whale**", "## Your answer\n\na blue **whale**"]
+    {
         assert!(primer.contains(words), "{words:?} is not in {primer:?}");
     }
     assert_eq!(user.response_in(&conversation, "!primer").await?, "none", "it was told");
@@ -48,5 +55,57 @@ async fn without_primer_turns_nothing_is_told() -> Tested {
     user.ended(&first).await?;
     user.reset().await?;
     assert_eq!(user.response_in(&conversation, "!primer").await?, "none");
+    Ok(())
+}
+
+/// A program that plays Claude Code, and can take up its memory again.
+async fn with_claude() -> Tested<TestApp> {
+    let mut app = TestApp::prepare(&[QUICK])?;
+    let bin = app.root().join("bin");
+    fs::create_dir(&bin)?;
+    fs::write(bin.join("claude"), include_str!("../hook/claude.sh"))?;
+    fs::set_permissions(bin.join("claude"), fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var("PATH")?;
+    app.set("PATH", &format!("{}:{path}", bin.display()));
+    app.set("PALIADIN_PROFILE", "claude");
+    app.boot().await?;
+    Ok(app)
+}
+
+async fn kill_claude(app: &TestApp, user: &Client, restarts: u64) -> Tested {
+    let agent = app.process(|process| {
+        let is_script = process.arguments.get(1).is_some_and(|program| program.ends_with("bin/claude"));
+        is_script && process.arguments.iter().any(|argument| argument == "--settings")
+    })?;
+    agent.kill()?;
+    eventually("the agent to be there again", async || {
+        let session = super::session(user).await?;
+        Ok((session["agent"] == "ready" && session["restarts"] == restarts).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_agent_takes_up_its_memory_again_or_is_told() -> Tested {
+    let app = with_claude().await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("a blue whale").await?;
+    let conversation = first.session_id.clone();
+    user.ended(&first).await?;
+    kill_claude(&app, &user, 1).await?;
+    let session = super::session(&user).await?;
+    assert_eq!(session["last_reason"], "agent restarted after it was ended by signal 9, memory resumed");
+    assert_eq!(session["last_start"]["resumed"], json!(true));
+    let flags = user.response_in(&conversation, "flags").await?;
+    assert!(!flags.contains("+primer"), "it remembers: {flags}");
+
+    // What it was to take up is gone.
+    fs::write(app.root().join("home/no-resume"), "")?;
+    kill_claude(&app, &user, 2).await?;
+    assert_eq!(super::session(&user).await?["last_start"]["resumed"], json!(false));
+    let flags = user.response_in(&conversation, "flags").await?;
+    assert!(flags.contains("+primer"), "it does not remember: {flags}");
+    let flags = user.response_in(&conversation, "flags").await?;
+    assert!(!flags.contains("+primer"), "it was told: {flags}");
     Ok(())
 }

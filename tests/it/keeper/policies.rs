@@ -55,7 +55,7 @@ async fn an_agent_that_never_gets_ready_is_given_up_too() -> Tested {
     app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exit 3")?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
-    for _ in 0..5 {
+    for _ in 0..4 {
         let row = user.answer("!count").await?;
         assert_eq!(row["error_code"], "bootstrap_failed", "{row}");
     }

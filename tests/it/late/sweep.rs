@@ -101,6 +101,8 @@ async fn a_turn_that_nobody_looks_after_is_run() -> Tested {
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!echo once more").await?;
     user.ended(&turn).await?;
+    // Whoever has an agent is looked after from the start on.
+    user.reset().await?;
     app.restart(Signal::TERM).await?;
     // As if another process had accepted it.
     let left = Uuid::now_v7().to_string();
