@@ -163,6 +163,13 @@ impl Stage {
         eventually("the screen", async || Ok(is_so(&self.screen()).then_some(()))).await
     }
 
+    /// Waits until the agent has reported this so often.
+    pub async fn reported(&self, event: &str, times: usize) -> Tested {
+        let (reports, wanted) = (self.app.spool()?.join("out/events.jsonl"), format!("\"event\":\"{event}\""));
+        let look = async || Ok((fs::read_to_string(&reports)?.matches(&wanted).count() >= times).then_some(()));
+        eventually(&format!("the report {event:?}"), look).await
+    }
+
     fn tmux(&self, arguments: &[&str]) -> Tested<String> {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(self.app.tmux_socket()).args(arguments).env_remove("TMUX").env_remove("TMUX_PANE");
