@@ -147,7 +147,7 @@ impl Actor for SessionsActor {
             SessionsMsg::Retired(key, outcome) => Self::retired(directory, &key, outcome),
             SessionsMsg::Cancel(key, turn_id, by, reply) => self.cancel(directory, key, turn_id, by, reply),
             SessionsMsg::Reply(key, turn_id, said, reply) => match directory.entries.get(&key) {
-                Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, said, reply))),
+                Some(Entry::Live(session)) => drop(session.send(SessionMsg::Reply(turn_id, Box::new(said), reply))),
                 _ => drop(reply.send(Err(NoReply::NothingAsked.into()))),
             },
             SessionsMsg::Report(key, reply) => self.report(directory, key, reply),

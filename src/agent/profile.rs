@@ -71,6 +71,9 @@ pub struct Profile {
     /// the agent takes input; a line that looks like it is none without.
     #[serde(default)]
     pub cursor: bool,
+    /// What the terminal's title looks like while the agent takes input; absent: it tells nothing.
+    #[serde(default)]
+    pub idle_title: Option<Pattern>,
     /// What stands in the input instead of a long text that was pasted; absent: the text itself.
     #[serde(default)]
     pub pasted: Option<Pattern>,

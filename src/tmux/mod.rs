@@ -22,7 +22,7 @@ pub use control::{Control, DEFAULT_DEADLINE};
 pub use fence::{Newline, Paste, Pasted, Reply, enter, paste, press_again, put, reply};
 pub use ids::{PaneId, TmuxSessionId, WindowId};
 pub use output::Output;
-pub use pane::{Cursor, Pane, PaneInfo, SpawnSpec};
+pub use pane::{Cursor, Look, Pane, PaneInfo, SpawnSpec};
 pub use protocol::{Block, Event, Parser};
 pub use quote::{Command, quote};
 pub use server::{KEEPER, Server, ServerConfig};

@@ -210,6 +210,17 @@ impl PaneInfo {
     }
 }
 
+/// What a pane shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// The lines of the screen, from the top; no trailing spaces.
+    pub lines: Vec<String>,
+    /// Where the cursor is.
+    pub cursor: Cursor,
+    /// The title that the program has set, or that of the terminal.
+    pub title: String,
+}
+
 /// Where a pane's cursor is, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
@@ -224,13 +235,15 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) const FORMAT: &str = "#{cursor_y} #{cursor_x} #{cursor_flag} #{pane_width}";
+    pub(super) const FORMAT: &str = "#{cursor_y} #{cursor_x} #{cursor_flag} #{pane_width} #{pane_title}";
 
-    pub(super) fn parse(line: &str) -> Result<Self, TmuxError> {
+    /// With the title behind it.
+    pub(super) fn parse(line: &str) -> Result<(Self, String), TmuxError> {
         let unknown = || TmuxError::Protocol(format!("not a cursor: {line:?}"));
-        let mut fields = line.split(' ').map(|field| field.parse::<usize>().ok());
-        let mut next = || fields.next().flatten().ok_or_else(unknown);
-        Ok(Self { row: next()?, column: next()?, shown: next()? != 0, width: next()? })
+        let mut fields = line.splitn(5, ' ');
+        let mut next = || fields.next().and_then(|field| field.parse::<usize>().ok()).ok_or_else(unknown);
+        let cursor = Self { row: next()?, column: next()?, shown: next()? != 0, width: next()? };
+        Ok((cursor, fields.next().unwrap_or_default().to_owned()))
     }
 }
 
@@ -272,8 +285,10 @@ mod tests {
 
     #[test]
     fn cursors_are_read() {
-        assert_eq!(Cursor::parse("12 3 1 80"), Ok(Cursor { row: 12, column: 3, shown: true, width: 80 }));
-        assert_eq!(Cursor::parse("0 200 0 200"), Ok(Cursor { row: 0, column: 200, shown: false, width: 200 }));
+        let cursor = Cursor { row: 12, column: 3, shown: true, width: 80 };
+        assert_eq!(Cursor::parse("12 3 1 80 a title 7"), Ok((cursor, "a title 7".to_owned())));
+        let cursor = Cursor { row: 0, column: 200, shown: false, width: 200 };
+        assert_eq!(Cursor::parse("0 200 0 200 "), Ok((cursor, String::new())));
         assert!(Cursor::parse("").is_err() && Cursor::parse("1 2 1").is_err() && Cursor::parse("a 1 1 1").is_err());
     }
 

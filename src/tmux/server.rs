@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::client::{doorway, spawn_error, tmux};
 use super::pane::{READY_OPTION, is_key};
 use super::{
-    Command, Control, ControlConfig, Cursor, DEFAULT_DEADLINE, Output, Pane, PaneId, PaneInfo, SpawnSpec, TmuxError,
-    TmuxSessionId, Version, leftover, socket,
+    Command, Control, ControlConfig, Cursor, DEFAULT_DEADLINE, Look, Output, Pane, PaneId, PaneInfo, SpawnSpec,
+    TmuxError, TmuxSessionId, Version, leftover, socket,
 };
 
 /// The session that keeps a server alive that has no agents, and that the control client is attached to.
@@ -216,13 +216,13 @@ impl Server {
         self.control.command(Command::new("capture-pane").args(["-p", "-S", "-1", "-t", pane.as_str()])).await
     }
 
-    /// As [`Server::capture`], with where the cursor is at that moment.
-    pub async fn look(&self, pane: &PaneId) -> Result<(Vec<String>, Cursor), TmuxError> {
+    /// As [`Server::capture`], with where the cursor is at that moment, and the title.
+    pub async fn look(&self, pane: &PaneId) -> Result<Look, TmuxError> {
         let capture = Command::new("capture-pane").args(["-p", "-t", pane.as_str()]);
         let cursor = Command::new("display-message").args(["-p", "-t", pane.as_str(), Cursor::FORMAT]);
         let mut lines = self.control.command(capture.then(cursor)).await?;
-        let cursor = Cursor::parse(&lines.pop().unwrap_or_default())?;
-        Ok((lines, cursor))
+        let (cursor, title) = Cursor::parse(&lines.pop().unwrap_or_default())?;
+        Ok(Look { lines, cursor, title })
     }
 
     /// Tells when the program prints something, from a moment on that it tells, too.

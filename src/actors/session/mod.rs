@@ -41,7 +41,7 @@ pub enum SessionMsg {
     /// What the table said to it.
     Accepted(Box<Result<Written, StoreError>>, oneshot::Sender<Submitted>),
     /// The queue as the table has it, and its first turn.
-    Queue(Result<Queue, StoreError>),
+    Queue(Box<Result<Queue, StoreError>>),
     /// The turn that ran is over.
     TurnOver {
         /// Which turn.
@@ -72,7 +72,7 @@ pub enum SessionMsg {
     /// What became of ending a turn that waited.
     CancelDone(TurnId, Result<Ended, StoreError>),
     /// Hand this to the agent, as a reply to what it asks in this turn.
-    Reply(TurnId, PersonsReply, oneshot::Sender<Answered>),
+    Reply(TurnId, Box<PersonsReply>, oneshot::Sender<Answered>),
     /// End the agent, and every turn with `session_reset`.
     Reset(oneshot::Sender<Result<(), BackendError>>),
     /// Give up the agent's place among the live ones, if it idles: someone waits.
@@ -273,7 +273,7 @@ impl Actor for SessionActor {
         match message {
             SessionMsg::Submit(question, reply) => self.submit(state, *question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
-            SessionMsg::Queue(queue) => self.queue(&myself, state, queue).await?,
+            SessionMsg::Queue(queue) => self.queue(&myself, state, *queue).await?,
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
             SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, Leaves::Busy, false),
             SessionMsg::Look => self.look(state),
@@ -285,7 +285,7 @@ impl Actor for SessionActor {
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
-            SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, said, reply),
+            SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, *said, reply),
             SessionMsg::Reset(reply) => self.reset(state, reply),
             SessionMsg::GiveSeat => self.give_seat(state),
             SessionMsg::ResetLate(number) => Self::reset_late(state, number),
@@ -327,5 +327,17 @@ impl Actor for SessionActor {
             None => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mailbox has room for 32 messages from its first one on.
+    #[test]
+    fn messages_are_small() {
+        let sizes = [size_of::<SessionMsg>(), size_of::<PaneMsg>()];
+        assert!(sizes.iter().all(|size| *size <= 64), "{sizes:?}");
     }
 }

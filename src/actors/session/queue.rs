@@ -69,7 +69,7 @@ impl SessionActor {
             };
             Ok(Queue { turns, next, unheard, submits })
         };
-        self.address.pipe(read, SessionMsg::Queue);
+        self.address.pipe(read, |queue| SessionMsg::Queue(Box::new(queue)));
     }
 
     /// Looks in a while: what is to be seen now is known, and leads to nothing.

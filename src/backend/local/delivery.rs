@@ -12,7 +12,7 @@ use crate::agent::spool::Input;
 use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, put};
-use crate::turn::ErrorCode;
+use crate::turn::{ErrorCode, TurnId};
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
 pub(super) const PASTE_TRIES: usize = 5;
@@ -53,6 +53,11 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Confirmation, BackendError> {
     // Until it is typed: an interrupt waits for that, and keeps a turn that was not typed yet from being typed at all.
     let mut keyboard = typing::keyboard(agent, job).await?;
+    if let Some(before) = keyboard.typed.filter(|before| *before != job.turn_id && !agent.is_done_with(*before)) {
+        drop(keyboard);
+        await_end(agent, before, reports).await?;
+        keyboard = typing::keyboard(agent, job).await?;
+    }
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags = Flags {
@@ -106,6 +111,7 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
         let _ = agent.close().await;
     }
     pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })?;
+    keyboard.typed = Some(job.turn_id);
     if !by_sight {
         return Ok(Confirmation::begin(agent));
     }
@@ -115,6 +121,35 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
     }
     keyboard.unconfirmed = Some(Unconfirmed { turn: job.turn_id, entered: false });
     Ok(Confirmation::BySight(Box::new(Typing::begin(agent, job, &text, found))))
+}
+
+/// Waits until the agent has said that it is done with the turn before, which was answered by a file: what it says until
+/// then would be taken for its word on this one. One that does not say so is interrupted in the end.
+async fn await_end(agent: &Incarnation, before: TurnId, reports: &Reports) -> Result<(), BackendError> {
+    let deadline = Instant::now() + agent.config.ready_timeout;
+    let (mut changes, mut exit) = (agent.changes.clone(), agent.exit_watch());
+    loop {
+        changes.mark_unchanged();
+        agent.signals().map_err(refused)?;
+        if agent.is_done_with(before) {
+            return Ok(());
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            // Typing says so.
+            _ = gone(&mut exit) => return Ok(()),
+            () = reports.closed() => return Err(typing::withdrawn()),
+            () = tokio::time::sleep_until(deadline) => {
+                tracing::warn!(turn_id = %before, "the agent has answered and does not end its turn; interrupting it");
+                if let Err(error) = agent.interrupt(before).await {
+                    tracing::warn!(turn_id = %before, %error, "the agent did not stop; ending it");
+                    agent.close().await?;
+                    return Err(died("it did not end the turn before"));
+                }
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Whether nobody knows if tmux ran the command.

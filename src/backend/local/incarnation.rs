@@ -63,6 +63,8 @@ struct Followed {
 pub(super) struct Keyboard {
     /// The last turn that was interrupted.
     pub(super) interrupted: Option<TurnId>,
+    /// The last turn that was typed.
+    pub(super) typed: Option<TurnId>,
     /// The turn that may lie in the agent's input.
     pub(super) unconfirmed: Option<Unconfirmed>,
 }
@@ -215,6 +217,12 @@ impl Incarnation {
     /// The agent said that it is done with this turn, or never had it.
     pub(super) fn is_over(&self, turn: TurnId) -> bool {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).over.contains(&turn)
+    }
+
+    /// Nothing of this turn, which was typed, will be reported any more. An agent without hooks says what it says about a
+    /// turn by name: it need not have said so.
+    pub(super) fn is_done_with(&self, turn: TurnId) -> bool {
+        self.config.profile.hooks.is_none() || self.is_over(turn)
     }
 
     /// This turn was not typed, and will not be.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::incarnation::{Incarnation, process_start, unavailable};
 use super::reader::Reader;
 use super::ready::wait_until_ready;
+use super::transcript::Transcript;
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
@@ -62,7 +63,7 @@ impl LocalBackend {
         }
         let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
         let works_on = match last {
-            Some(turn) if self.is_at_work(session, turn)? => Some(turn),
+            Some(turn) if !self.has_ended(session, turn)? => Some(turn),
             _ => None,
         };
         Ok(Some((agent, works_on)))
@@ -179,6 +180,21 @@ impl LocalBackend {
             return Ok(false);
         }
         Ok(!matches!(self.answer_to(session, turn), Ok(Some(_))))
+    }
+
+    /// Whether nothing more of this turn, which was typed last, will come from its agent. One with hooks says so itself,
+    /// also after it has answered by a file.
+    fn has_ended(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
+        if self.config.profile.hooks.is_none() {
+            return Ok(!self.is_at_work(session, turn)?);
+        }
+        let Some(spool) = launch::spool(&self.config, session) else { return Ok(false) };
+        Ok(reports(&spool).into_iter().any(|signal| match signal {
+            Signal::Transcript { turn_id, path, from, prompt } if turn_id == turn => {
+                Transcript::new(turn, &path, from, &prompt).read(spool.owner()).is_some()
+            }
+            signal => signal.ends() == Some(turn),
+        }))
     }
 
     pub(super) fn files_of_turns(&self) -> Vec<(String, TurnId, Duration)> {

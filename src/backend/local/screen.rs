@@ -1,7 +1,7 @@
 //! What a look at an agent's terminal tells: whether it takes input, and whether a message lies in it unsent. Pure.
 
 use crate::agent::profile::{Pattern, Profile};
-use crate::tmux::Cursor;
+use crate::tmux::{Cursor, Look};
 
 /// Lines of the screen that are told to the person who has to answer a dialog.
 const TOLD_LINES: usize = 12;
@@ -11,12 +11,7 @@ const TOLD_WIDTH: usize = 160;
 const BROKEN_OVER: usize = 8;
 
 /// What the terminal shows.
-pub struct Screen {
-    /// From the top; no trailing spaces.
-    pub lines: Vec<String>,
-    /// Where the cursor is.
-    pub cursor: Cursor,
-}
+pub struct Screen(pub Look);
 
 /// Where the agent takes input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +26,15 @@ impl Screen {
     /// Where the agent takes input; `None` while it shows something else.
     pub fn input(&self, profile: &Profile) -> Option<Input<'_>> {
         let pattern = profile.input.as_ref()?;
+        if profile.idle_title.as_ref().is_some_and(|idle| idle.find(&self.0.title).is_none()) {
+            return None;
+        }
         let at_start = |line: &str| pattern.find(line).filter(|found| found.start == 0).map(|found| found.end);
         // tmux leaves out spaces at the end of a line: of an empty input, those that the prompt ends in.
         let begins = |line: &str| at_start(line).or_else(|| Some(at_start(&format!("{line} "))?.min(line.len())));
-        let (row, end) = self.lines.iter().enumerate().rev().find_map(|(row, line)| Some((row, begins(line)?)))?;
-        let (prompt, first) = self.lines[row].split_at(end);
-        let below = &self.lines[row + 1..];
+        let (row, end) = self.0.lines.iter().enumerate().rev().find_map(|(row, line)| Some((row, begins(line)?)))?;
+        let (prompt, first) = self.0.lines[row].split_at(end);
+        let below = &self.0.lines[row + 1..];
         if profile.cursor && !self.cursor_is_in(row, prompt, below) {
             return None;
         }
@@ -46,19 +44,20 @@ impl Screen {
     /// Whether the cursor is shown behind the prompt, or in a line below into which the text goes on: all lines between are
     /// indented, or what the terminal itself made of a line that was too long.
     fn cursor_is_in(&self, row: usize, prompt: &str, below: &[String]) -> bool {
-        let Cursor { row: at, column, shown, width } = self.cursor;
+        let Cursor { row: at, column, shown, width } = self.0.cursor;
         let Some(between) = at.checked_sub(row) else { return false };
         let columns = |line: &str| line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
         let goes_on = |(before, line): (&String, &String)| {
             line.is_empty() || line.starts_with(char::is_whitespace) || columns(before) + 1 >= width
         };
         let behind_prompt = between > 0 || column >= prompt.trim_end().chars().count();
-        shown && behind_prompt && self.lines[row..].iter().zip(below).take(between).all(goes_on)
+        shown && behind_prompt && self.0.lines[row..].iter().zip(below).take(between).all(goes_on)
     }
 
     /// What a person is told who has to answer it.
     pub fn told(&self) -> String {
-        let shown: Vec<&str> = self.lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
+        let shown: Vec<&str> =
+            self.0.lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
         let last = &shown[shown.len().saturating_sub(TOLD_LINES)..];
         let cut = |line: &&str| line.chars().filter(|c| !c.is_control()).take(TOLD_WIDTH).collect::<String>();
         let lines: Vec<String> = last.iter().map(cut).collect();

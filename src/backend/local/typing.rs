@@ -16,8 +16,7 @@ use crate::turn::{DIALOG, ErrorCode, TurnId};
 pub(super) const ENTER_AGAIN: u32 = 2;
 
 async fn look(agent: &Incarnation) -> Result<Screen, TmuxError> {
-    let (lines, cursor) = agent.server.look(&agent.terminal.pane).await?;
-    Ok(Screen { lines, cursor })
+    Ok(Screen(agent.server.look(&agent.terminal.pane).await?))
 }
 
 /// Whether the agent shows its input.
@@ -60,7 +59,7 @@ fn dialog(screen: &Screen) -> AgentEvent {
     AgentEvent::Attention { kind: DIALOG.to_owned(), prompt: screen.told(), options: Vec::new(), reply: None }
 }
 
-fn withdrawn() -> BackendError {
+pub(super) fn withdrawn() -> BackendError {
     BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed")
 }
 

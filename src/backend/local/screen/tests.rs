@@ -12,7 +12,8 @@ fn profile(input: &str, cursor: bool) -> Profile {
 
 fn screen(text: &str, cursor: (usize, usize, bool)) -> Screen {
     let (row, column, shown) = cursor;
-    Screen { lines: text.lines().map(str::to_owned).collect(), cursor: Cursor { row, column, shown, width: 80 } }
+    let cursor = Cursor { row, column, shown, width: 80 };
+    Screen(Look { lines: text.lines().map(str::to_owned).collect(), cursor, title: "Ready".to_owned() })
 }
 
 /// Whether it takes input; whether the message lies in it.
@@ -43,6 +44,17 @@ fn a_message_in_the_input_is_told_from_one_in_the_transcript() {
     assert_eq!(seen(&draft, &profile, &text, Some("dear")), (true, true));
     let only_draft = screen("› dear", (0, 6, true));
     assert_eq!(seen(&only_draft, &profile, &text, Some("dear")), (true, false));
+}
+
+#[test]
+fn another_title_means_that_it_takes_no_input() {
+    let input = screen("› Ask anything", (0, 2, true));
+    let profile = |title: &str| {
+        let idle_title = Some(Pattern::try_from(title.to_owned()).unwrap());
+        Profile { idle_title, ..profile(CODEX, true) }
+    };
+    assert_eq!(seen(&input, &profile("^Ready$"), "", None), (true, false));
+    assert_eq!(seen(&input, &profile("^Read$"), "", None), (false, false));
 }
 
 #[test]
@@ -129,7 +141,7 @@ proptest! {
         text: String,
         before: Option<String>,
     ) {
-        let screen = Screen { lines, cursor: Cursor { row, column, shown, width: 80 } };
+        let screen = Screen(Look { lines, cursor: Cursor { row, column, shown, width: 80 }, title: String::new() });
         for input in [CODEX, "^❯\u{a0}", "", ".*"] {
             let (takes, holds) = seen(&screen, &profile(input, cursor), &text, before.as_deref());
             prop_assert!(takes || !holds);
