@@ -61,12 +61,19 @@ pub struct BackendError {
     pub code: ErrorCode,
     /// For people.
     pub message: String,
+    /// An agent's process was started, and is why.
+    pub of_process: bool,
 }
 
 impl BackendError {
     /// An error with this code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), of_process: false }
+    }
+
+    /// The same, for which a process is to blame that was started.
+    pub fn of_process(self) -> Self {
+        Self { of_process: true, ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The keeper of an agent: it starts again what ended, gives up what ends too often, ends what nobody needs, takes over what
 //! was left, and tells of all that.
 
+mod left;
 mod memory;
 mod policies;
 

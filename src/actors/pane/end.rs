@@ -94,12 +94,18 @@ impl PaneActor {
         if why == Why::Reset {
             self.unsure();
             state.keeping.clear();
-            state.last_end = None;
+            if state.last_end.take().is_some() {
+                let told = format!("the agent was ended {}", why.as_str());
+                let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ended(told)));
+            }
             self.learn(state, Memory::default());
         }
         if state.starting.is_some() {
             state.closing.push((why, reply));
             return;
+        }
+        if state.agent.is_none() {
+            state.seat = None;
         }
         let (agent, backend, name) = (state.agent.clone(), self.wiring.backend.clone(), self.name.clone());
         state.ended = agent.as_ref().map(|agent| (agent.place().to_owned(), why));

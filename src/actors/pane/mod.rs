@@ -198,7 +198,12 @@ impl Actor for PaneActor {
             PaneMsg::Remembers(place, memory) => self.remembers(state, &place, memory),
             PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),
             PaneMsg::Quiesce(turn, reply) => self.quiesce(state, turn, reply),
-            PaneMsg::Ending(place) => state.ended = Some((place, Why::Stuck)),
+            PaneMsg::Ending(place) => {
+                // Not where it is ended for a reason that says more: after a reset it shall remember nothing.
+                if state.ended.as_ref().is_none_or(|(ended, _)| *ended != place) {
+                    state.ended = Some((place, Why::Stuck));
+                }
+            }
             PaneMsg::Close(why, reply) => self.close(state, why, reply),
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::keeping::{Leave, Next};
 use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
@@ -49,6 +49,7 @@ impl PaneActor {
     /// Starts an agent, as soon as one may be started; `unasked` for one that nobody waits for.
     fn start(&self, state: &mut PaneState, unasked: bool) {
         state.unasked = unasked;
+        self.tell_starting(true);
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);
         match state.keeping.leave(Instant::now()) {
@@ -67,12 +68,14 @@ impl PaneActor {
     }
 
     fn take_seat(&self, state: &mut PaneState, number: u64) {
+        state.waiting.retain(|reply| !reply.is_closed());
         match self.wiring.seats.take(&self.name, self.ask_for_seat()) {
             Ok(seat) => self.seated(state, number, seat),
             // Others shall not lose their agents, or wait for theirs, for one that idles.
             Err(_) if state.unasked && state.waiting.is_empty() => {
                 tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
                 state.starting = None;
+                self.tell_starting(false);
                 self.address.gauge().note("no agent: others have its place");
                 self.settle(state);
             }
@@ -87,6 +90,10 @@ impl PaneActor {
                 }));
             }
         }
+    }
+
+    fn tell_starting(&self, starts: bool) {
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Starting(starts)));
     }
 
     fn ask_for_seat(&self) -> Ask {
@@ -122,6 +129,10 @@ impl PaneActor {
             seating.abort();
         }
         state.starting = None;
+        if state.agent.is_none() {
+            state.seat = None;
+        }
+        self.tell_starting(false);
         self.address.gauge().note("no agent yet");
         for reply in state.waiting.drain(..) {
             let _ = reply.send(Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more")));
@@ -131,37 +142,41 @@ impl PaneActor {
 
     pub(super) fn take_over(&self, state: &mut PaneState) {
         if state.agent.is_some() || state.starting.is_some() {
+            let _ = self.session.send(SessionMsg::TookOver(None));
             return;
         }
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
-        let look = async move { backend.find(&name, &memory).await };
+        // The session runs nothing before this is known.
+        let limit = self.wiring.limits.health.timeout;
+        let look = async move {
+            timeout(limit, backend.find(&name, &memory)).await.unwrap_or_else(|_| {
+                let message = format!("no answer within {} s", limit.as_secs_f32());
+                Err(BackendError::new(ErrorCode::TmuxUnavailable, message))
+            })
+        };
         self.address.pipe(look, move |left| PaneMsg::Left(number, left));
     }
 
     pub(super) fn left(&self, state: &mut PaneState, left: Result<Option<LeftAgent>, BackendError>) {
         state.starting = None;
+        let mut busy = None;
         match left {
-            // Whoever opens it has its work stopped.
-            Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
             Ok(Some(LeftAgent { agent, works_on })) => {
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent.clone(), Origin::TakenOver);
-                if let Some(turn) = works_on {
-                    let _ = self.session.send(SessionMsg::StillWorks(turn));
-                }
-                for reply in state.waiting.drain(..) {
-                    let _ = reply.send(Ok(agent.clone()));
-                }
+                self.keep(state, agent, Origin::TakenOver);
+                busy = works_on;
             }
             Ok(None) => {}
             // Whoever needs an agent hears of it.
             Err(error) => tracing::warn!(session = %self.name, %error, "not known whether an agent was left"),
         }
+        let _ = self.session.send(SessionMsg::TookOver(busy));
         self.settle(state);
-        if !state.waiting.is_empty() && state.starting.is_none() {
-            self.start(state, false);
+        // No turn is run meanwhile; whoever asked before this keeper was started again gets the agent as any other.
+        for reply in std::mem::take(&mut state.waiting) {
+            self.open(state, reply);
         }
     }
 
@@ -245,8 +260,8 @@ impl PaneActor {
         tracing::warn!(session = %self.name, code = %error.code, reason = %error.message, "no agent");
         self.address.gauge().note(format!("no agent: {}", error.code));
         let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::NotReady(error.to_string())));
-        // What ails the terminal or the session is no fault of the agent's.
-        if error.code == ErrorCode::BootstrapFailed {
+        // What ails the terminal, the host or the configuration is no fault of the agent's.
+        if error.of_process {
             let unasked = state.waiting.is_empty();
             state.last_end = Some(format!("could not be started ({})", error.message));
             self.go_on(state, unasked);

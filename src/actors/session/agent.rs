@@ -14,7 +14,7 @@ use crate::actors::turn::TurnMsg;
 use crate::actors::wiring::Wiring;
 use crate::backend::{BackendError, Origin};
 use crate::store::{AgentSession, SessionPatch, StoreError, Write};
-use crate::turn::{ErrorCode, Timestamp, TurnId, TurnState};
+use crate::turn::{ErrorCode, Memory, Timestamp, TurnId, TurnState};
 
 /// What a turn is told that a reset ended.
 const RESET: &str = "the agent session was reset";
@@ -38,14 +38,21 @@ impl SessionActor {
         state.children.started(Child::Pane, ChildSpec::PERMANENT, &actor.get_cell(), state.pane.gauge());
         // The agent of a turn that was left running is looked for by that turn.
         if state.left.is_none() {
+            state.taking_over = true;
             let _ = state.pane.send(PaneMsg::TakeOver);
         }
         Ok(())
     }
 
     pub(super) fn agent_changed(&self, state: &mut SessionState, change: AgentChange) {
+        if let AgentChange::Starting(starts) = change {
+            let other = if state.agent_seen { AgentState::Ended } else { AgentState::None };
+            state.agent = if starts { AgentState::Starting } else { other };
+            return;
+        }
         let mut patch = SessionPatch::default();
         let reason = match change {
+            AgentChange::Starting(_) => None,
             AgentChange::Remembers(memory) => {
                 state.memory = memory.clone();
                 patch.memory = Some(memory);
@@ -126,9 +133,9 @@ impl SessionActor {
 
     /// Nothing runs, waits or is being ended, and nothing came that could.
     pub(super) fn is_unused(state: &SessionState) -> bool {
-        let is_idle =
-            state.current.is_none() && state.draining.is_none() && !state.ending && state.agent != AgentState::Ready;
-        is_idle && state.queued.is_empty() && state.submitting == 0 && state.cancelling.is_empty()
+        let is_idle = state.current.is_none() && state.draining.is_none() && !state.ending && !state.taking_over;
+        let has_agent = matches!(state.agent, AgentState::Ready | AgentState::Starting);
+        is_idle && !has_agent && state.queued.is_empty() && state.submitting == 0 && state.cancelling.is_empty()
     }
 
     pub(super) fn reset(&self, state: &mut SessionState, reply: oneshot::Sender<Result<(), BackendError>>) {
@@ -154,12 +161,21 @@ impl SessionActor {
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         let pane = state.pane.clone();
         let ending = end_waiting(self.wiring.clone(), self.row.clone(), state.settling.clone(), running);
+        let patch = SessionPatch { memory: Some(Memory::default()), ..SessionPatch::default() };
+        let forget = Write::PatchAgentSession { name: self.row.name.clone(), patch };
+        let recorder = self.wiring.recorder.clone();
         let reset = async move {
             let error = |code, message: &str| Err(BackendError::new(code, message));
-            match tokio::join!(pane.ask(|reply| PaneMsg::Close(Why::Reset, reply)), ending) {
-                (Err(_), _) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
-                (Ok(closed), Ok(())) => closed,
-                (Ok(_), Err(_)) => error(ErrorCode::StoreUnavailable, "turns that wait could not be ended"),
+            let (closed, ended) = tokio::join!(pane.ask(|reply| PaneMsg::Close(Why::Reset, reply)), ending);
+            // After the agent's end, and so after all that it may have reported of its memory.
+            let forgotten = recorder.write(forget).await;
+            match (closed, ended, forgotten) {
+                (Err(_), ..) => error(ErrorCode::BootstrapFailed, "the pane's keeper was restarted; try again"),
+                (Ok(closed), Ok(()), Ok(_)) => closed,
+                (Ok(_), Err(_), _) => error(ErrorCode::StoreUnavailable, "turns that wait could not be ended"),
+                (Ok(_), Ok(()), Err(_)) => {
+                    error(ErrorCode::StoreUnavailable, "the agent's memory could not be dropped")
+                }
             }
         };
         self.address.pipe(reset, SessionMsg::ResetDone);

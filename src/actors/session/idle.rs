@@ -58,9 +58,17 @@ impl SessionActor {
         self.address.pipe(close, |closed| SessionMsg::SeatGiven(matches!(closed, Ok(Ok(())))));
     }
 
-    /// An agent that was taken over works on a turn that is over. Nothing is typed meanwhile; whether its answer is still
-    /// wanted, the row tells.
-    pub(super) fn still_works(&self, state: &mut SessionState, turn_id: TurnId) {
+    /// Whether an agent was left is known. Where it works on a turn that is over, nothing is typed until it is done with it;
+    /// whether its answer is still wanted, the row tells.
+    pub(super) fn took_over(&self, state: &mut SessionState, works_on: Option<TurnId>) {
+        state.taking_over = false;
+        if let Some(turn_id) = works_on {
+            self.still_works(state, turn_id);
+        }
+        self.look(state);
+    }
+
+    fn still_works(&self, state: &mut SessionState, turn_id: TurnId) {
         if state.current.is_none() && state.draining.is_none() && !state.ending {
             self.drain(state, turn_id, Leaves::GivenUp);
             self.note(state);

@@ -61,8 +61,8 @@ pub enum SessionMsg {
     DrainLate(TurnId),
     /// The agent started, or ended.
     AgentChanged(AgentChange),
-    /// The agent, which was taken over, may still be at work on this turn, which is over.
-    StillWorks(TurnId),
+    /// The keeper has looked for an agent that was left. It may still be at work on this turn, which is over.
+    TookOver(Option<TurnId>),
     /// Whether the answer to that turn is wanted.
     StillWanted(TurnId, bool),
     /// The agent has idled for as long as it may, if it was not needed since.
@@ -108,6 +108,8 @@ pub enum AgentChange {
     CrashLoop(String),
     /// It remembers something else than what was known.
     Remembers(Memory),
+    /// One is being started, or not any more.
+    Starting(bool),
 }
 
 /// A turn that an earlier owner left running.
@@ -134,6 +136,8 @@ pub struct SessionState {
     pane: Address<PaneMsg>,
     /// The pane's keeper is there.
     kept: bool,
+    /// It looks for an agent that was left: nothing is run before it has told.
+    taking_over: bool,
     current: Option<Current>,
     /// What an earlier owner left running: run before anything else.
     left: Option<Left>,
@@ -219,6 +223,7 @@ impl Actor for SessionActor {
             children: Children::default(),
             pane: Address::new(self.wiring.registry.enter(&path, "pane")),
             kept: false,
+            taking_over: false,
             current: None,
             left,
             draining: None,
@@ -280,7 +285,7 @@ impl Actor for SessionActor {
             SessionMsg::Quiet(turn_id) => self.quiet(state, turn_id),
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
-            SessionMsg::StillWorks(turn_id) => self.still_works(state, turn_id),
+            SessionMsg::TookOver(works_on) => self.took_over(state, works_on),
             SessionMsg::StillWanted(turn_id, wanted) => self.still_wanted(state, turn_id, wanted),
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),

@@ -99,7 +99,8 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = turns.into_iter().filter(|id| Some(*id) != running).collect();
-        let blocked = state.current.is_some() || state.draining.is_some() || state.ending || !state.kept;
+        let blocked =
+            state.current.is_some() || state.draining.is_some() || state.ending || !state.kept || state.taking_over;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
             turn.state == TurnState::Queued

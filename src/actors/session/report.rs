@@ -31,6 +31,8 @@ pub struct LastStart {
 pub enum AgentState {
     /// There was none since the session was started.
     None,
+    /// It is being started, or is going to be after a while.
+    Starting,
     /// It takes turns.
     Ready,
     /// It is not there; the next turn, or its keeper, starts it.
@@ -44,6 +46,7 @@ impl AgentState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Ended => "ended",
             Self::CrashLoop => "crash_loop",

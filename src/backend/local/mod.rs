@@ -131,7 +131,7 @@ impl LocalBackend {
         {
             tracing::warn!(place = agent.place, %error, "an agent that did not start cannot be ended");
         }
-        ready
+        ready.map_err(BackendError::of_process)
     }
 }
 

@@ -53,6 +53,7 @@ while IFS= read -r -d $'\r' line; do
     event PreToolUse "$tool"
     event PostToolUse "$tool,\"tool_response\":{\"stdout\":\"1\"}"
     case $prompt in
+        *hang*) sleep 1000 ;;
         *overload*)
             event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'
             prompt

@@ -109,3 +109,23 @@ async fn an_agent_takes_up_its_memory_again_or_is_told() -> Tested {
     assert!(!flags.contains("+primer"), "it was told: {flags}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reset_is_not_undone_by_what_happens_at_the_same_time() -> Tested {
+    let mut app = with_claude().await?;
+    let user = app.user("ann@example.org")?;
+    user.response("a blue whale").await?;
+    let hangs = user.ask("hang").await?;
+    user.stream(&hangs, None).await?.until("meta").await?;
+    // The agent does not stop, and is about to be ended for that.
+    user.cancelled(&hangs).await?;
+    user.reset().await?;
+    assert_eq!(user.response_in(&hangs.session_id, "and on").await?.lines().next(), Some("You said: and on"));
+    assert_eq!(super::session(&user).await?["last_start"]["resumed"], json!(false), "it was to forget");
+
+    user.reset().await?;
+    app.restart(rustix::process::Signal::KILL).await?;
+    user.response_in(&hangs.session_id, "and on").await?;
+    assert_eq!(super::session(&user).await?["last_start"]["resumed"], json!(false), "what was answered is so");
+    Ok(())
+}

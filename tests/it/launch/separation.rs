@@ -1,7 +1,6 @@
 //! What an agent under another account cannot get at, tried by such an agent.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -119,8 +118,7 @@ async fn a_server_that_is_not_root_works_with_another_account_by_its_group() -> 
     app.run_under(&server)?;
     // Stands for sudo: this copy gives whoever runs it any account.
     let setpriv = app.root().join("bin/setpriv");
-    fs::copy("/usr/bin/setpriv", &setpriv)?;
-    fs::set_permissions(&setpriv, Permissions::from_mode(0o4755))?;
+    accounts::copy_program(Path::new("/usr/bin/setpriv"), &setpriv, "4755")?;
     let words = format!("'--reuid={0}', '--regid={0}', '--init-groups', '--'", agent.name);
     let fields = format!("owner = '{}'\nlaunch = ['{}', {words}]", agent.name, setpriv.display());
     app.choose("demo", &format!("command = ['{{paliadin}}', 'agent', 'demo']\n{fields}"))?;

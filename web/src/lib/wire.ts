@@ -104,7 +104,7 @@ export interface AgentSession {
   epoch: number;
   agent_alive: boolean;
   /** `crash_loop`: it has ended too often, and only a reset starts it again. */
-  agent: "none" | "ready" | "ended" | "crash_loop";
+  agent: "none" | "starting" | "ready" | "ended" | "crash_loop";
   running: string | null;
   queued: string[];
   /** Further starts of the agent since the server's own start. */
