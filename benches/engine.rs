@@ -1,5 +1,7 @@
 //! `make bench`: rows of the performance table, each against its floor, sample by sample in turns.
 //!
+//! Rows 1, 2, 3, 8 and 10 are times, as ratios to their floors; row 9 is memory and processor time of sessions that do nothing.
+//!
 //! Arguments: `--floors-only`, `--only ROW`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
 
 mod floors;
@@ -21,7 +23,7 @@ use floors::turn_chain::TurnChain;
 use idle::Idle;
 use measure::{Measured, Outcome};
 use report::{Percentile, Report, Samples};
-use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, WholeTurn};
+use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, Sessions, StopToEnd, WholeTurn};
 
 /// Samples of each floor and each row; the 99th percentile is then the third worst.
 const SAMPLES: usize = 200;
@@ -138,6 +140,9 @@ fn bench(options: &Options) -> Outcome<()> {
     if is_wanted(IDLE_ROW) {
         let mut processes: Vec<Box<dyn Idle>> =
             vec![Box::new(IdleSessions::open(&fresh(directory.path(), "floor-9")?)?)];
+        if !options.floors_only {
+            processes.push(Box::new(Sessions::open(&fresh(directory.path(), "row-9")?)?));
+        }
         let idled = idle::measure(&mut processes)?;
         if let [floor, product @ ..] = idled.as_slice() {
             report.idle(floor, product.first());
@@ -213,7 +218,7 @@ fn row_8(scratch: &Path, with_product: bool) -> Outcome<Row> {
     })
 }
 
-fn row_10(scratch: &Path, _with_product: bool) -> Outcome<Row> {
+fn row_10(scratch: &Path, with_product: bool) -> Outcome<Row> {
     Ok(Row {
         metric: "with hooks: the agent's `Stop` → client holds `end`",
         floor_name: "the hook's process alone, from its start to its end",
@@ -222,6 +227,6 @@ fn row_10(scratch: &Path, _with_product: bool) -> Outcome<Row> {
         remark: " (a goal of our own)",
         at_most: None,
         floor: Box::new(Hook::open(&fresh(scratch, "floor-10")?)?),
-        row: None,
+        row: if with_product { Some(Box::new(StopToEnd::open(&fresh(scratch, "row-10")?)?)) } else { None },
     })
 }
