@@ -1,8 +1,11 @@
 //! `make bench`: rows of the performance table, each against its floor, sample by sample in turns.
 //!
+//! Rows 1, 2, 3, 8 and 10 are times, as ratios to their floors; row 9 is memory and processor time of sessions that do nothing.
+//!
 //! Arguments: `--floors-only`, `--only ROW`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
 
 mod floors;
+mod idle;
 mod measure;
 mod report;
 mod rows;
@@ -12,12 +15,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use floors::commit::Commit;
+use floors::hook::Hook;
+use floors::idle_sessions::{self, IdleSessions};
 use floors::inotify_to_socket::InotifyToSocket;
 use floors::paste_to_pane::PasteToPane;
 use floors::turn_chain::TurnChain;
+use idle::Idle;
 use measure::{Measured, Outcome};
 use report::{Percentile, Report, Samples};
-use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, WholeTurn};
+use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, Sessions, StopToEnd, WholeTurn};
 
 /// Samples of each floor and each row; the 99th percentile is then the third worst.
 const SAMPLES: usize = 200;
@@ -28,15 +34,23 @@ const STARTS: usize = 60;
 /// Rest before each sample, in which the one before runs dry: write-back of its commits, removal of its files.
 const REST: Duration = Duration::from_millis(20);
 
+/// Starts what a row measures: the floor, and with the product or without it.
+type Start = fn(&Path, bool) -> Outcome<Row>;
+/// The rows that are times, by number.
+const ROWS: [(u8, Start); 5] = [(1, row_1), (2, row_2), (3, row_3), (8, row_8), (10, row_10)];
+/// The row about sessions that do nothing.
+const IDLE_ROW: u8 = 9;
+
 /// One row of the table.
 struct Row {
-    number: u8,
     metric: &'static str,
     floor_name: &'static str,
     /// At which percentile the ratio counts.
     at: Percentile,
     /// The ratio may be this large.
     goal: f64,
+    /// Whose goal that is, where it is not the contract's.
+    remark: &'static str,
     /// Samples that are enough, where one takes long.
     at_most: Option<usize>,
     floor: Box<dyn Measured>,
@@ -52,7 +66,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match floors::receiver::run(&arguments) {
+    match floors::receiver::run(&arguments).and_then(|is_done| Ok(is_done || idle_sessions::run(&arguments)?)) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => return failed(error.as_ref()),
@@ -104,11 +118,12 @@ fn bench(options: &Options) -> Outcome<()> {
     }
     report.bare_commit(commits);
 
-    for start in [row_1, row_2, row_3, row_8] {
-        let mut row = start(directory.path(), !options.floors_only)?;
-        if options.only.is_some_and(|only| only != row.number) {
+    let is_wanted = |number| options.only.is_none_or(|only| only == number);
+    for (number, start) in ROWS {
+        if !is_wanted(number) {
             continue;
         }
+        let mut row = start(directory.path(), !options.floors_only)?;
         let samples = row.at_most.unwrap_or(usize::MAX).min(options.samples);
         let (mut floor, mut product) = (Samples::default(), Samples::default());
         for index in 0..WARM_UP + samples {
@@ -120,7 +135,18 @@ fn bench(options: &Options) -> Outcome<()> {
             }
         }
         let tally = row.row.as_mut().map(|row| row.tally()).transpose()?.flatten();
-        report.row(&row, floor, product, tally);
+        report.row(number, &row, floor, product, tally);
+    }
+    if is_wanted(IDLE_ROW) {
+        let mut processes: Vec<Box<dyn Idle>> =
+            vec![Box::new(IdleSessions::open(&fresh(directory.path(), "floor-9")?)?)];
+        if !options.floors_only {
+            processes.push(Box::new(Sessions::open(&fresh(directory.path(), "row-9")?)?));
+        }
+        let idled = idle::measure(&mut processes)?;
+        if let [floor, product @ ..] = idled.as_slice() {
+            report.idle(floor, product.first());
+        }
     }
     let target = scratch.parent().unwrap_or(scratch);
     report.publish(&target.join("bench.md"))
@@ -142,11 +168,11 @@ fn fresh(scratch: &Path, name: &str) -> Outcome<PathBuf> {
 
 fn row_1(scratch: &Path, with_product: bool) -> Outcome<Row> {
     Ok(Row {
-        number: 1,
         metric: "answer file renamed → client holds `end`",
         floor_name: "inotify, one commit, one loopback write",
         at: Percentile::P99,
         goal: 3.0,
+        remark: "",
         at_most: None,
         floor: Box::new(InotifyToSocket::open(&fresh(scratch, "floor-1")?)?),
         row: if with_product { Some(Box::new(AnswerToEnd::open(&fresh(scratch, "row-1")?)?)) } else { None },
@@ -155,11 +181,11 @@ fn row_1(scratch: &Path, with_product: bool) -> Outcome<Row> {
 
 fn row_2(scratch: &Path, with_product: bool) -> Outcome<Row> {
     Ok(Row {
-        number: 2,
         metric: "`POST` sent → message in the pane",
         floor_name: "two commits, control-mode paste",
         at: Percentile::P50,
         goal: 3.0,
+        remark: "",
         at_most: None,
         floor: Box::new(PasteToPane::open(&fresh(scratch, "floor-2")?)?),
         row: if with_product { Some(Box::new(PostToPane::open(&fresh(scratch, "row-2")?)?)) } else { None },
@@ -168,11 +194,11 @@ fn row_2(scratch: &Path, with_product: bool) -> Outcome<Row> {
 
 fn row_3(scratch: &Path, with_product: bool) -> Outcome<Row> {
     Ok(Row {
-        number: 3,
         metric: "whole turn, instant agent: `POST` sent → client holds `end`",
         floor_name: "two commits, paste, answer by rename, inotify, one commit, one loopback write",
         at: Percentile::P50,
         goal: 3.0,
+        remark: "",
         at_most: None,
         floor: Box::new(TurnChain::open(&fresh(scratch, "floor-3")?)?),
         row: if with_product { Some(Box::new(WholeTurn::open(&fresh(scratch, "row-3")?)?)) } else { None },
@@ -181,13 +207,26 @@ fn row_3(scratch: &Path, with_product: bool) -> Outcome<Row> {
 
 fn row_8(scratch: &Path, with_product: bool) -> Outcome<Row> {
     Ok(Row {
-        number: 8,
         metric: "`kill -9` in mid-turn → answer delivered by the next server",
         floor_name: "a clean start of the same program that serves an answer from the store",
         at: Percentile::P50,
         goal: 2.0,
+        remark: "",
         at_most: Some(STARTS),
         floor: Box::new(CleanStart::open(&fresh(scratch, "floor-8")?)?),
         row: if with_product { Some(Box::new(Killed::open(&fresh(scratch, "row-8")?)?)) } else { None },
+    })
+}
+
+fn row_10(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        metric: "with hooks: the agent's `Stop` → client holds `end`",
+        floor_name: "the hook's process alone, from its start to its end",
+        at: Percentile::P50,
+        goal: 2.0,
+        remark: " (a goal of our own)",
+        at_most: None,
+        floor: Box::new(Hook::open(&fresh(scratch, "floor-10")?)?),
+        row: if with_product { Some(Box::new(StopToEnd::open(&fresh(scratch, "row-10")?)?)) } else { None },
     })
 }

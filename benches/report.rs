@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::Row;
+use crate::idle::{self, Idled};
 use crate::measure::{Outcome, Tally};
 
 /// Which value of the sorted samples.
@@ -52,6 +53,7 @@ impl Samples {
 pub struct Report {
     facts: String,
     table: String,
+    idle: String,
 }
 
 impl Report {
@@ -73,7 +75,7 @@ impl Report {
         );
         let table = "| # | metric | floor | floor p50 | floor p99 | product p50 | product p99 | ratio p50 | ratio p99 \
                      | goal | met |\n|---|---|---|---|---|---|---|---|---|---|---|\n";
-        Self { facts, table: table.to_owned() }
+        Self { facts, table: table.to_owned(), idle: String::new() }
     }
 
     /// The unit that all floors are made of.
@@ -83,7 +85,7 @@ impl Report {
     }
 
     /// One line of the table; no `product` samples, no ratio.
-    pub fn row(&mut self, row: &Row, floor: Samples, product: Samples, tally: Option<Tally>) {
+    pub fn row(&mut self, number: u8, row: &Row, floor: Samples, product: Samples, tally: Option<Tally>) {
         let ratio = |at| Some(product.at(at)?.as_secs_f64() / floor.at(at)?.as_secs_f64());
         let is_kept = tally.as_ref().is_none_or(|tally| tally.is_kept);
         let counted = tally.map(|tally| format!("; {}", tally.text)).unwrap_or_default();
@@ -94,20 +96,51 @@ impl Report {
             [Percentile::P50, Percentile::P99].map(|at| ratio(at).map_or("–".into(), |it| format!("{it:.2}")));
         let _ = writeln!(
             self.table,
-            "| {} | {}{counted} | {} | {} | {} | ≤ {} at {} | {met} |",
-            row.number,
+            "| {number} | {}{counted} | {} | {} | {} | ≤ {} at {}{} | {met} |",
             row.metric,
             row.floor_name,
             times.concat().join(" | "),
             ratios.join(" | "),
             row.goal,
             row.at.name(),
+            row.remark,
         );
+    }
+
+    /// The section about sessions that do nothing: of the floor, and of the product where it was measured.
+    pub fn idle(&mut self, floor: &Idled, product: Option<&Idled>) {
+        let sessions = idle::WARM_UP + idle::BATCH;
+        let each: Vec<_> = [Some(floor), product].into_iter().flatten().map(Idled::batches).collect();
+        let _ = writeln!(
+            self.idle,
+            "\n## Sessions that do nothing\n\n{} sessions to warm up, then batches of {}. Memory: what a batch added, the \
+             median of the batches (floor; product, in KiB: {}). Processor time: for {} s, share of one core.\n\n\
+             | # | metric | floor | floor's | product's | ratio | goal | met |\n|---|---|---|---|---|---|---|---|",
+            idle::WARM_UP,
+            idle::BATCH,
+            each.join("; "),
+            idle::WINDOW.as_secs(),
+        );
+        let mut line = |metric: &str, name: &str, value: fn(&Idled) -> f64, goal: f64, unit: &str| {
+            let (floor, product) = (value(floor), product.map(value));
+            let shown = product.map_or("–".to_owned(), |product| format!("{product:.2} {unit}"));
+            let ratio = product.filter(|_| floor > 0.0);
+            let ratio = ratio.map_or("–".to_owned(), |product| format!("{:.2}", product / floor));
+            let met = product.map_or("–", |product| if product <= goal { "yes" } else { "no" });
+            let _ = writeln!(
+                self.idle,
+                "| 9 | {metric} | {name} | {floor:.2} {unit} | {shown} | {ratio} | ≤ {goal} {unit} | {met} |"
+            );
+        };
+        let metric = "memory per idle agent session, without the agent";
+        line(metric, "two actors, a process handle, a watch", Idled::kibibytes, 16.0, "KiB");
+        let metric = format!("processor time with {sessions} idle sessions");
+        line(&metric, "as many of these in a bare runtime", Idled::percent, 1.0, "%");
     }
 
     /// Prints everything and writes it to `path`.
     pub fn publish(&self, path: &Path) -> Outcome<()> {
-        let text = format!("# Benchmark\n\n{}\nTimes in milliseconds.\n\n{}", self.facts, self.table);
+        let text = format!("# Benchmark\n\n{}\nTimes in milliseconds.\n\n{}{}", self.facts, self.table, self.idle);
         println!("{text}");
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         println!("written to {}", path.display());

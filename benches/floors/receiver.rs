@@ -4,10 +4,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use serde_json::{Value, json};
 
+use super::hook;
 use crate::measure::{Outcome, monotonic_ns};
 
 /// `<word> LOG`: appends `<nanoseconds> <line>` to the log.
@@ -16,6 +19,9 @@ pub const NOTE: &str = "--pane-note";
 pub const ANSWER: &str = "--pane-answer";
 /// `<word> LOG`: an agent by the product's contract that confirms each turn and leaves the answer to others.
 pub const AGENT: &str = "--pane-agent";
+/// `<word> LOG SETTINGS`: plays Claude Code, which runs the hooks of its settings. Appends `<nanoseconds> <line>`, with the
+/// time from just before the last hook of each turn, to the log.
+pub const CLAUDE: &str = "--pane-claude";
 
 /// The log's first line, after the time: input is taken from here on.
 pub const READY: &str = "ready";
@@ -23,7 +29,7 @@ pub const READY: &str = "ready";
 /// The program in the pane, if `arguments` ask for it. Does not return before the pane is closed.
 pub fn run(arguments: &[String]) -> Outcome<bool> {
     let [word, log, rest @ ..] = arguments else { return Ok(false) };
-    if ![NOTE, ANSWER, AGENT].contains(&word.as_str()) {
+    if ![NOTE, ANSWER, AGENT, CLAUDE].contains(&word.as_str()) {
         return Ok(false);
     }
     let log = Log(File::options().append(true).create(true).open(log)?);
@@ -45,6 +51,7 @@ pub fn run(arguments: &[String]) -> Outcome<bool> {
             })?;
         }
         (AGENT, []) => agent(&log)?,
+        (CLAUDE, [settings]) => claude(&log, Path::new(settings))?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -54,16 +61,35 @@ pub fn run(arguments: &[String]) -> Outcome<bool> {
 fn agent(log: &Log) -> Outcome<()> {
     let spool = PathBuf::from(std::env::var_os("PALIADIN_SPOOL").ok_or("PALIADIN_SPOOL is not set")?);
     let events = File::options().append(true).create(true).open(spool.join("out").join("events.jsonl"))?;
-    let signal = |event: serde_json::Value| (&events).write_all(format!("{event}\n").as_bytes());
+    let signal = |event: Value| (&events).write_all(format!("{event}\n").as_bytes());
     raw_terminal()?;
     log.note(&format!("{READY} {}", spool.display()))?;
-    signal(serde_json::json!({"at": wall_ms(), "event": "ready", "resume_id": null}))?;
+    signal(json!({"at": wall_ms(), "event": "ready", "resume_id": null}))?;
     each_line(|line| {
         let turn = line.split_once("[PALIADIN:").and_then(|(_, rest)| rest.split([']', ' ']).next());
         if let Some(turn) = turn {
-            signal(serde_json::json!({"at": wall_ms(), "event": "submitted", "turn_id": turn}))?;
+            signal(json!({"at": wall_ms(), "event": "submitted", "turn_id": turn}))?;
         }
         log.note(line)
+    })
+}
+
+/// An answer is what the last hook tells; nothing else is written.
+fn claude(log: &Log, settings: &Path) -> Outcome<()> {
+    let settings: Value = serde_json::from_str(&std::fs::read_to_string(settings)?)?;
+    let run = |event: &Value| -> Outcome<()> {
+        let name = event["hook_event_name"].as_str().unwrap_or_default();
+        let command = &settings["hooks"][name][0]["hooks"][0]["command"];
+        hook::run(Command::new("sh"), command.as_str().ok_or_else(|| format!("no hook for {name}"))?, event)
+    };
+    raw_terminal()?;
+    run(&hook::event("SessionStart", &json!({"source": "startup", "model": "none"})))?;
+    each_line(|line| {
+        run(&hook::event("UserPromptSubmit", &json!({ "prompt": line })))?;
+        let now = monotonic_ns();
+        run(&hook::stop())?;
+        // Afterwards, so that whoever reads it does not compete with what is measured.
+        log.note_at(now, line)
     })
 }
 
@@ -72,7 +98,10 @@ struct Log(File);
 impl Log {
     /// The time goes first and is taken first; one write, so that a reader never sees half a line.
     fn note(&self, line: &str) -> Outcome<()> {
-        let now = monotonic_ns();
+        self.note_at(monotonic_ns(), line)
+    }
+
+    fn note_at(&self, now: u64, line: &str) -> Outcome<()> {
         Ok((&self.0).write_all(format!("{now} {line}\n").as_bytes())?)
     }
 }

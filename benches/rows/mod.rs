@@ -1,15 +1,17 @@
 //! The rows: the product itself, as a process of its own, seen from outside.
 
 mod client;
+mod idle;
 mod restart;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::floors::receiver::{AGENT, READY};
+use crate::floors::receiver::{AGENT, CLAUDE, READY};
 use crate::measure::{Measured, Outcome, Tail, monotonic_ns};
 use client::{Client, Stream};
+pub use idle::Sessions;
 pub use restart::{CleanStart, Killed};
 use server::Server;
 
@@ -18,16 +20,23 @@ const QUESTION: &str = "!echo x";
 
 /// A product whose agent confirms each turn and leaves the answer to this process, and what the agent takes down.
 fn steered(directory: &Path) -> Outcome<(Server, Tail)> {
+    played(directory, AGENT, &[], "")
+}
+
+/// A product whose agent is this program with `word`, its log and `arguments`, and that log. `more` are further lines of the
+/// agent's profile.
+fn played(directory: &Path, word: &str, arguments: &[&str], more: &str) -> Outcome<(Server, Tail)> {
     let log = directory.join("log").join("typed");
     let typed = Tail::open(&log)?;
     let profiles = directory.join("profiles");
     std::fs::create_dir(&profiles)?;
     let own = std::env::current_exe()?;
+    let words = [own.to_str(), Some(word), log.to_str()].into_iter().chain(arguments.iter().copied().map(Some));
     // A JSON string without control characters is a TOML string, too.
-    let command = serde_json::to_string(&[own.as_os_str().to_str(), Some(AGENT), log.to_str()])?;
-    let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n");
-    std::fs::write(profiles.join("steered.toml"), profile)?;
-    let settings = [("PALIADIN_PROFILE", Path::new("steered")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
+    let command = serde_json::to_string(&words.collect::<Option<Vec<_>>>().ok_or("a path that is no text")?)?;
+    let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n{more}");
+    std::fs::write(profiles.join("played.toml"), profile)?;
+    let settings = [("PALIADIN_PROFILE", Path::new("played")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
     Ok((Server::start(directory, &settings)?, typed))
 }
 
@@ -134,5 +143,31 @@ impl Measured for WholeTurn {
         let turn = self.client.ask(QUESTION)?;
         self.client.stream(&turn)?.until("end")?;
         Ok(start.elapsed())
+    }
+}
+
+/// Row 10. The agent plays Claude Code, and takes down when it ran its last hook.
+pub struct StopToEnd {
+    client: Client,
+    stops: Tail,
+    _server: Server,
+}
+
+impl StopToEnd {
+    /// Starts a product with its state in `directory`, which exists and is empty.
+    pub fn open(directory: &Path) -> Outcome<Self> {
+        let (server, stops) = played(directory, CLAUDE, &["{settings}"], "hooks = \"claude\"\n")?;
+        Ok(Self { client: server.client()?, stops, _server: server })
+    }
+}
+
+impl Measured for StopToEnd {
+    fn sample(&mut self) -> Outcome<Duration> {
+        let turn = self.client.ask(QUESTION)?;
+        self.client.stream(&turn)?.until("end")?;
+        let ended = monotonic_ns();
+        let line = self.stops.line_with(&turn.turn_id)?;
+        let stopped: u64 = line.split(' ').next().unwrap_or_default().parse()?;
+        Ok(Duration::from_nanos(ended.saturating_sub(stopped)))
     }
 }

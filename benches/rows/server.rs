@@ -34,9 +34,14 @@ impl Server {
         let (child, address) = serve(directory, &settings)?;
         // From here on, whatever fails ends the server.
         let mut server = Self { child, address, directory: directory.to_owned(), settings, token: String::new() };
-        server.command(&["user", "add", "--email", EMAIL])?;
-        server.token = server.command(&["token", "create", "--email", EMAIL, "--name", "bench"])?.trim().to_owned();
+        server.token = server.user(EMAIL)?;
         Ok(server)
+    }
+
+    /// Makes a user; returns their token.
+    pub fn user(&self, email: &str) -> Outcome<String> {
+        self.command(&["user", "add", "--email", email])?;
+        Ok(self.command(&["token", "create", "--email", email, "--name", "bench"])?.trim().to_owned())
     }
 
     /// Starts it on the state that it has, after [`Self::end`] or [`Self::kill`]; returns when it listens.
@@ -54,7 +59,17 @@ impl Server {
 
     /// A client that is signed in.
     pub fn client(&self) -> Outcome<Client> {
-        Client::connect(self.address, &self.token)
+        self.client_of(&self.token)
+    }
+
+    /// A client with this token.
+    pub fn client_of(&self, token: &str) -> Outcome<Client> {
+        Client::connect(self.address, token)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Runs a command of the product beside the server and returns what it printed.

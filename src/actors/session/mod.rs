@@ -278,7 +278,8 @@ impl Actor for SessionActor {
         match message {
             SessionMsg::Submit(question, reply) => self.submit(state, *question, reply),
             SessionMsg::Accepted(written, reply) => self.accepted(state, *written, reply),
-            SessionMsg::Queue(queue) => self.queue(&myself, state, *queue).await?,
+            // What takes much memory is on the heap while it runs: an actor that waits holds room for all that it may do.
+            SessionMsg::Queue(queue) => Box::pin(self.queue(&myself, state, *queue)).await?,
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
             SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, Leaves::Busy, false),
             SessionMsg::Look => self.look(state),
@@ -299,7 +300,7 @@ impl Actor for SessionActor {
             SessionMsg::Leave => state.leaving = true,
             SessionMsg::Report(reply) => drop(reply.send(self.report(state))),
             SessionMsg::RestartPane => {
-                self.start_pane(&myself, state).await?;
+                Box::pin(self.start_pane(&myself, state)).await?;
                 self.look(state);
             }
         }

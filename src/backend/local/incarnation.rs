@@ -309,6 +309,13 @@ async fn watch_process(
             let _ = agent.readable().await;
         }
     }
+    // Until then the task holds no room for this.
+    let reason = Box::pin(reap(&server, &terminal)).await;
+    told.send_replace(Some(Exit { reason }));
+}
+
+/// How the process ended, which is gone, as tmux has it; its terminal goes, too.
+async fn reap(server: &Server, terminal: &Pane) -> String {
     let mut reason = "ended".to_owned();
     for _ in 0..REAP_TRIES {
         let Ok(Some(info)) = server.pane(&terminal.pane).await else { break };
@@ -323,7 +330,7 @@ async fn watch_process(
     }
     // Its terminal has nothing left to show.
     let _ = server.kill_session(&terminal.session).await;
-    told.send_replace(Some(Exit { reason }));
+    reason
 }
 
 /// A handle that becomes readable when the process ends; `None` where it has ended already.
