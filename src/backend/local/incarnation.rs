@@ -310,12 +310,12 @@ async fn watch_process(
         }
     }
     // Until then the task holds no room for this.
-    let reason = Box::pin(reap(&server, &terminal)).await;
+    let reason = Box::pin(reap(&server, &terminal, &last_screen)).await;
     told.send_replace(Some(Exit { reason }));
 }
 
 /// How the process ended, which is gone, as tmux has it; its terminal goes, too.
-async fn reap(server: &Server, terminal: &Pane) -> String {
+async fn reap(server: &Server, terminal: &Pane, last_screen: &OnceLock<Vec<String>>) -> String {
     let mut reason = "ended".to_owned();
     for _ in 0..REAP_TRIES {
         let Ok(Some(info)) = server.pane(&terminal.pane).await else { break };
