@@ -146,6 +146,12 @@ impl SpoolWatch {
         Ok(())
     }
 
+    /// Tells those who watch the spool at `path` to look again, for what they left.
+    pub fn hint(&self, path: &Path) {
+        lock(&self.inner.hints.dirty).spools.entry(path.to_path_buf()).or_default();
+        self.inner.hints.some.notify_one();
+    }
+
     /// Whether the answer file of this turn, which is there, is all that its writer meant to write: it was renamed to where
     /// it is, or whoever wrote it there has closed it. What nobody watched come is taken as whole where no process has it
     /// open for writing.

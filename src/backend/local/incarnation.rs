@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use super::transcript::Transcript;
+use super::transcript::{Look, Transcript};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::{Changes, SpoolWatch};
@@ -183,7 +183,8 @@ impl Incarnation {
         for line in news {
             match &line.signal {
                 Signal::Transcript { turn_id, path, from, prompt } => {
-                    *transcript = Some(Transcript::new(*turn_id, path, *from, prompt));
+                    let named = Transcript::new(*turn_id, path, *from, prompt);
+                    *transcript = Some(named.in_place_of(transcript.as_ref()));
                 }
                 signal if signal.ends().is_some_and(|turn| transcript.as_ref().is_some_and(|t| t.turn == turn)) => {
                     *transcript = None;
@@ -199,9 +200,18 @@ impl Incarnation {
                 Err(error) => tracing::debug!(place = self.place, %error, "what the agent writes down is not watched"),
             }
         }
-        let ending = transcript.as_mut()?.read(self.spool.owner())?;
-        *transcript = None;
-        Some(SignalLine::now(ending))
+        match transcript.as_mut()?.read(self.spool.owner()) {
+            Look::Nothing => None,
+            // Whoever waits for changes looks again; others have their turn in between.
+            Look::More => {
+                self.watch.hint(self.spool.path());
+                None
+            }
+            Look::Ended(ending) => {
+                *transcript = None;
+                Some(SignalLine::now(ending))
+            }
+        }
     }
 
     /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report. What it
