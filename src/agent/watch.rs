@@ -3,7 +3,10 @@
 //! A subscriber is told that something in its session's spool changed, and looks for itself: what the kernel said is
 //! a hint, never a fact. So an overflow of the kernel's queue costs one look at every spool, and nothing is missed.
 
+mod elsewhere;
+
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +15,8 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 
+use self::elsewhere::Directory;
+use super::spool::Owner;
 use super::writers::is_closed;
 use crate::turn::TurnId;
 
@@ -27,12 +32,18 @@ pub struct SpoolWatch {
     inner: Arc<Inner>,
 }
 
+/// Locks are taken in this order: `attached`, `spools`, `watcher`, and last what the hints hold, which nobody holds who
+/// calls the watcher.
 struct Inner {
     watcher: Mutex<RecommendedWatcher>,
     hints: Arc<Hints>,
     /// By session directory.
     spools: Mutex<HashMap<PathBuf, watch::Sender<u64>>>,
+    /// By session directory: the file elsewhere whose changes count as its own, by directory and name.
+    attached: Mutex<Attached>,
 }
+
+type Attached = HashMap<PathBuf, (Arc<Directory>, OsString)>;
 
 /// What the kernel's thread hands over, since it must not call the watcher itself: as much as there are spools, however
 /// much happens in them.
@@ -42,8 +53,8 @@ struct Hints {
     some: Notify,
     /// The answers of each spool that is watched that nobody is known to be still writing.
     whole: Mutex<HashMap<PathBuf, HashSet<TurnId>>>,
-    /// Files elsewhere whose changes count as changes of a spool.
-    elsewhere: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// Files elsewhere whose changes count as changes of these spools.
+    elsewhere: Mutex<HashMap<PathBuf, HashSet<PathBuf>>>,
 }
 
 #[derive(Default)]
@@ -72,7 +83,8 @@ impl SpoolWatch {
         let hints = Arc::new(Hints::default());
         let from_kernel = hints.clone();
         let watcher = notify::recommended_watcher(move |event| from_kernel.note(event))?;
-        let inner = Arc::new(Inner { watcher: Mutex::new(watcher), hints: hints.clone(), spools: Mutex::default() });
+        let (spools, attached) = (Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { watcher: Mutex::new(watcher), hints: hints.clone(), spools, attached });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             loop {
@@ -95,6 +107,7 @@ impl SpoolWatch {
     /// # Errors
     /// Where the directory is missing or the kernel's limit of watches is reached.
     pub fn subscribe(&self, path: &Path) -> Result<Changes, notify::Error> {
+        let mut attached = lock(&self.inner.attached);
         let mut spools = self.inner.spools();
         let mut watcher = lock(&self.inner.watcher);
         spools.retain(|other, sender| {
@@ -102,6 +115,7 @@ impl SpoolWatch {
             if !wanted {
                 let _ = watcher.unwatch(other);
                 let _ = watcher.unwatch(&other.join("out"));
+                self.inner.detach(other, &mut attached, &mut watcher);
                 lock(&self.inner.hints.whole).remove(other);
             }
             wanted
@@ -116,34 +130,34 @@ impl SpoolWatch {
     }
 
     /// From now on changes of this file, which lies elsewhere, count as changes of the spool at `path`; in the place of the
-    /// file for which that was so before. `None` for none.
+    /// file for which that was so before. `None` for none. The agent names it, so its directory has to be the agent's, and
+    /// neither another session's nor one that is watched anyway.
     ///
     /// # Errors
-    /// Where its directory is missing or the kernel's limit of watches is reached.
-    pub fn attach(&self, path: &Path, file: Option<&Path>) -> Result<(), notify::Error> {
-        // Taken first, so that two do not do this at once. What the kernel's thread needs is let go before the watcher is
-        // called, since the watcher waits for that thread.
+    /// Where its directory is missing or not of that kind, or the kernel's limit of watches is reached.
+    pub fn attach(&self, path: &Path, file: Option<&Path>, owner: Owner) -> Result<(), notify::Error> {
+        // Two do not do this at once. What the kernel's thread needs is let go before the watcher is called, since the
+        // watcher waits for that thread.
+        let mut attached = lock(&self.inner.attached);
         let mut watcher = lock(&self.inner.watcher);
-        let (before, after) = {
-            let mut elsewhere = lock(&self.inner.hints.elsewhere);
-            let directories = |files: &HashMap<PathBuf, PathBuf>| -> HashSet<PathBuf> {
-                files.keys().filter_map(|file| file.parent()).map(Path::to_path_buf).collect()
-            };
-            let before = directories(&elsewhere);
-            elsewhere.retain(|_, spool| spool != path);
-            elsewhere.extend(file.map(|file| (file.to_path_buf(), path.to_path_buf())));
-            (before, directories(&elsewhere))
-        };
-        for directory in before.difference(&after) {
-            let _ = watcher.unwatch(directory);
+        self.inner.detach(path, &mut attached, &mut watcher);
+        let Some(file) = file else { return Ok(()) };
+        let (directory, name) = Directory::of(file, path, owner)?;
+        let known = attached.values().map(|(known, _)| known).find(|known| known.identity == directory.identity);
+        let directory = known.cloned().unwrap_or_else(|| Arc::new(directory));
+        // Those who share it have it watched.
+        if Arc::strong_count(&directory) == 1 {
+            watcher.watch(&directory.path(), RecursiveMode::NonRecursive)?;
         }
-        for directory in after.difference(&before) {
-            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-                lock(&self.inner.hints.elsewhere).retain(|_, spool| spool != path);
-                return Err(error);
-            }
-        }
+        self.inner.hints.expect(directory.path().join(&name), path);
+        attached.insert(path.to_path_buf(), (directory, name));
         Ok(())
+    }
+
+    /// Tells those who watch the spool at `path` to look again, for what they left.
+    pub fn hint(&self, path: &Path) {
+        lock(&self.inner.hints.dirty).spools.entry(path.to_path_buf()).or_default();
+        self.inner.hints.some.notify_one();
     }
 
     /// Whether the answer file of this turn, which is there, is all that its writer meant to write: it was renamed to where
@@ -164,6 +178,21 @@ impl Hints {
         let answers = files.filter_map(|file| Some((answer_of(&file.path())?.1, file.path())));
         let closed = answers.filter(|(_, file)| is_closed(file)).map(|(turn, _)| turn).collect();
         whole.insert(spool.to_path_buf(), closed);
+    }
+
+    /// From now on this file counts for this spool.
+    fn expect(&self, file: PathBuf, spool: &Path) {
+        lock(&self.elsewhere).entry(file).or_default().insert(spool.to_path_buf());
+    }
+
+    fn forget(&self, file: &Path, spool: &Path) {
+        let mut elsewhere = lock(&self.elsewhere);
+        if let Some(spools) = elsewhere.get_mut(file) {
+            spools.remove(spool);
+            if spools.is_empty() {
+                elsewhere.remove(file);
+            }
+        }
     }
 
     /// The kernel tells this before anyone looks at what it tells of.
@@ -194,7 +223,7 @@ impl Hints {
                 for path in &event.paths {
                     self.note_answer(event.kind, path);
                     dirty.changed(path);
-                    if let Some(spool) = lock(&self.elsewhere).get(path) {
+                    for spool in lock(&self.elsewhere).get(path).into_iter().flatten() {
                         dirty.spools.entry(spool.clone()).or_default();
                     }
                 }
@@ -251,6 +280,16 @@ impl Inner {
             tracing::debug!(spool = %spool.display(), %error, "out/ cannot be watched");
         }
         self.hints.take_as_whole(spool);
+    }
+
+    /// No file elsewhere counts for this spool any more.
+    fn detach(&self, spool: &Path, attached: &mut Attached, watcher: &mut RecommendedWatcher) {
+        let Some((directory, name)) = attached.remove(spool) else { return };
+        self.hints.forget(&directory.path().join(name), spool);
+        // Others may still have it watched.
+        if let Some(directory) = Arc::into_inner(directory) {
+            let _ = watcher.unwatch(&directory.path());
+        }
     }
 
     fn spools(&self) -> MutexGuard<'_, HashMap<PathBuf, watch::Sender<u64>>> {
@@ -354,6 +393,89 @@ mod tests {
         while watch.is_whole(&spool, turns[2]) {
             next(&mut changes).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_elsewhere_is_watched_for_everyone_who_names_it() {
+        let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let watch = SpoolWatch::start().unwrap();
+        let [a, b] = ["a", "b"].map(|name| root.path().join(name));
+        let mut both = [&a, &b].map(|spool| {
+            std::fs::create_dir_all(spool.join("out")).unwrap();
+            watch.subscribe(spool).unwrap()
+        });
+        let file = home.path().join("turns.jsonl");
+        for spool in [&a, &b, &a] {
+            watch.attach(spool, Some(&file), Owner::Server).unwrap();
+        }
+        std::fs::write(&file, "x").unwrap();
+        for changes in &mut both {
+            next(changes).await;
+        }
+        // What the one lets go, the other keeps, also by another way to the same directory.
+        watch.attach(&a, None, Owner::Server).unwrap();
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        watch.attach(&a, Some(&link.join("other")), Owner::Server).unwrap();
+        watch.attach(&a, None, Owner::Server).unwrap();
+        both[1].mark_unchanged();
+        std::fs::write(&file, "y").unwrap();
+        next(&mut both[1]).await;
+        watch.attach(&b, None, Owner::Server).unwrap();
+        assert!(lock(&watch.inner.hints.elsewhere).is_empty() && lock(&watch.inner.attached).is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_agent_has_a_hand_in_the_watch_of_another_session() {
+        let (root, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let watch = SpoolWatch::start().unwrap();
+        let [a, b, later] = ["a", "b", "later"].map(|name| root.path().join(name));
+        for directory in [a.join("out"), a.join("home/sessions"), b.join("out"), b.join("home"), later.join("out")] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
+        let _own = watch.subscribe(&a).unwrap();
+        let mut other = watch.subscribe(&b).unwrap();
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(b.join("out"), &link).unwrap();
+        let refused = [
+            b.join("out/x"),
+            b.join("out"),
+            b.join("home/x"),
+            b.clone(),
+            a.join("x"),
+            a.join("out/x"),
+            a.join("home/../../b/out/x"),
+            later.join("out/x"),
+            link.join("x"),
+            PathBuf::from("Cargo.toml"),
+            PathBuf::from("/"),
+            home.path().join("nowhere/x"),
+        ];
+        for file in refused {
+            assert!(watch.attach(&a, Some(&file), Owner::Server).is_err(), "{}", file.display());
+            watch.attach(&a, None, Owner::Server).unwrap();
+        }
+        let stranger = Owner::Account { uid: u32::MAX - 1, gid: u32::MAX - 1 };
+        assert!(watch.attach(&a, Some(&home.path().join("x")), stranger).is_err());
+        // Its own home may well lie in its spool.
+        watch.attach(&a, Some(&a.join("home/sessions/x")), Owner::Server).unwrap();
+        watch.attach(&a, None, Owner::Server).unwrap();
+        other.mark_unchanged();
+        std::fs::write(b.join("out/answer"), "x").unwrap();
+        next(&mut other).await;
+        other.mark_unchanged();
+        std::fs::rename(b.join("out"), b.join("old")).unwrap();
+        next(&mut other).await;
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_another_look_gets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("out")).unwrap();
+        let watch = SpoolWatch::start().unwrap();
+        let mut changes = watch.subscribe(dir.path()).unwrap();
+        watch.hint(dir.path());
+        next(&mut changes).await;
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What lies in an agent's spool is not trusted.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
@@ -144,4 +145,36 @@ async fn a_spool_is_for_its_account_alone() -> Tested {
         assert!(left.is_empty(), "left in {directory}/ after the turn: {left:?}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_names_any_file_as_its_transcript_troubles_nobody_else() -> Tested {
+    // Longer than anyone waits here: what is typed is confirmed by what is reported, or not at all.
+    let app = TestApp::with(&[("PALIADIN_AGENT__CONFIRM_TIMEOUT", "90s")]).await?;
+    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    let turn = ann.ask("!hang").await?;
+    let mut stream = ann.stream(&turn, None).await?;
+    stream.until("meta").await?;
+    let own = app.spool()?;
+    assert_eq!(bob.response("!echo before").await?, "before");
+    let spools = fs::read_dir(app.state().join("spool"))?.map(|entry| Ok(entry?.path()));
+    let spools: Vec<_> = spools.collect::<Tested<_>>()?;
+    let others = spools.into_iter().find(|spool| *spool != own).ok_or("no second spool")?;
+    let (huge, link) = (app.root().join("huge"), app.root().join("link"));
+    File::create(&huge)?.set_len(300 << 30)?;
+    symlink(others.join("out"), &link)?;
+    for path in [huge, others.join("out/x"), others.join("x"), link.join("x"), app.root().join("none")] {
+        let mut reports = File::options().append(true).open(own.join("out/events.jsonl"))?;
+        let mark = path.display().to_string();
+        let named = json!({"event": "transcript", "path": path, "from": 0, "prompt": "p"});
+        for mut report in [named, json!({"event": "attention", "kind": "question", "prompt": mark})] {
+            report["at"] = json!(1);
+            report["turn_id"] = json!(turn.turn_id);
+            writeln!(reports, "{report}")?;
+        }
+        while stream.until("attention").await?.data["prompt"] != mark {}
+        assert_eq!(app.nobody().get("/healthz").await?.status, 200);
+        assert_eq!(bob.response("!echo on").await?, "on", "{mark}");
+    }
+    ann.cancelled(&turn).await
 }

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use super::transcript::Transcript;
+use super::transcript::{Look, Transcript};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
 use crate::agent::watch::{Changes, SpoolWatch};
@@ -81,6 +81,8 @@ pub(super) struct Unconfirmed {
 #[derive(Default)]
 struct Reports {
     offset: u64,
+    /// What is read from here on is news. Before that it may be what an earlier owner has read, too.
+    caught_up: bool,
     /// The last turns that the agent is done with, one way or another.
     over: VecDeque<TurnId>,
     /// The agent's memory began anew after it was asked for it last, so the turn it works on has no primer.
@@ -129,6 +131,12 @@ impl Incarnation {
         }
     }
 
+    /// It was just started: nobody has read anything of what it reports.
+    pub(super) fn just_started(self) -> Self {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).caught_up = true;
+        self
+    }
+
     /// `Some` once the process is gone.
     pub(super) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
         self.exit.clone()
@@ -154,16 +162,15 @@ impl Incarnation {
             known.push(ending);
         }
         known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
+        let is_news = std::mem::replace(&mut reports.caught_up, true);
         self.memory.send_if_modified(|memory| {
             let before = memory.clone();
             for line in &known {
-                let since = memory.since;
-                remember(memory, line);
-                reports.unprimed |= memory.since != since;
+                reports.unprimed |= remember(memory, line, is_news);
                 // codex tells that its memory began anew with the first message after that. The next turn gets the primer,
                 // since only what is asked from now on counts as told.
                 if line.signal.ends().is_some() && std::mem::take(&mut reports.unprimed) {
-                    memory.since = Timestamp(line.at);
+                    memory.since = memory.since.max(Timestamp(line.at));
                 }
             }
             *memory != before
@@ -183,7 +190,8 @@ impl Incarnation {
         for line in news {
             match &line.signal {
                 Signal::Transcript { turn_id, path, from, prompt } => {
-                    *transcript = Some(Transcript::new(*turn_id, path, *from, prompt));
+                    let named = Transcript::new(*turn_id, path, *from, prompt);
+                    *transcript = Some(named.in_place_of(transcript.as_ref()));
                 }
                 signal if signal.ends().is_some_and(|turn| transcript.as_ref().is_some_and(|t| t.turn == turn)) => {
                     *transcript = None;
@@ -193,15 +201,24 @@ impl Incarnation {
         }
         let file = transcript.as_ref().map(|transcript| transcript.path.clone());
         if *watched != file {
-            match self.watch.attach(self.spool.path(), file.as_deref()) {
+            match self.watch.attach(self.spool.path(), file.as_deref(), self.spool.owner()) {
                 Ok(()) => *watched = file,
                 // Its directory may not be there yet: then it is tried again with the next news.
                 Err(error) => tracing::debug!(place = self.place, %error, "what the agent writes down is not watched"),
             }
         }
-        let ending = transcript.as_mut()?.read(self.spool.owner())?;
-        *transcript = None;
-        Some(SignalLine::now(ending))
+        match transcript.as_mut()?.read(self.spool.owner()) {
+            Look::Nothing => None,
+            // Whoever waits for changes looks again; others have their turn in between.
+            Look::More => {
+                self.watch.hint(self.spool.path());
+                None
+            }
+            Look::Ended(ending) => {
+                *transcript = None;
+                Some(SignalLine::now(ending))
+            }
+        }
     }
 
     /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report. What it
@@ -258,16 +275,22 @@ impl Incarnation {
     }
 }
 
-/// An agent says what it remembers when it starts, and when its memory begins anew, as by `/clear`. What was known of that
-/// before is not news: reports are read again by whoever takes an agent over.
-fn remember(memory: &mut Memory, line: &SignalLine) {
-    let Signal::Ready { resume_id } = &line.signal else { return };
-    if Timestamp(line.at) <= memory.since || (resume_id.is_some() && *resume_id == memory.resume_id) {
-        return;
+/// An agent says what it remembers when it starts, and when its memory begins anew, as by `/clear`; true for the latter.
+/// What was known of that before is not news: reports are read again by whoever takes an agent over, and only their times
+/// tell. What is news counts whatever the clock says, which may have been set back.
+fn remember(memory: &mut Memory, line: &SignalLine, is_news: bool) -> bool {
+    let Signal::Ready { resume_id } = &line.signal else { return false };
+    let at = Timestamp(line.at);
+    if (!is_news && at <= memory.since) || (resume_id.is_some() && *resume_id == memory.resume_id) {
+        return false;
     }
     // The first word of a memory that began with the process.
-    let since = if memory.resume_id.is_none() && resume_id.is_some() { memory.since } else { Timestamp(line.at) };
+    let is_first = memory.resume_id.is_none() && resume_id.is_some();
+    // It never goes back: at worst something is told to the agent twice.
+    let since = if is_first { memory.since } else { memory.since.max(at) };
+    let anew = since != memory.since || (!is_first && *resume_id != memory.resume_id);
     *memory = Memory { resume_id: resume_id.clone(), since };
+    anew
 }
 
 /// Field 22 of `/proc/<pid>/stat`: when the process began. Together with the number it names one process for good.
@@ -356,4 +379,47 @@ pub(super) async fn gone(exit: &mut watch::Receiver<Option<Exit>>) -> String {
 
 pub(super) fn unavailable(error: &TmuxError) -> BackendError {
     BackendError::new(ErrorCode::TmuxUnavailable, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(resume_id: Option<&str>, at: i64) -> SignalLine {
+        SignalLine { at, signal: Signal::Ready { resume_id: resume_id.map(str::to_owned) } }
+    }
+
+    fn memory(resume_id: Option<&str>, since: i64) -> Memory {
+        Memory { resume_id: resume_id.map(str::to_owned), since: Timestamp(since) }
+    }
+
+    #[test]
+    fn what_an_agent_of_ours_says_of_its_memory_counts_whatever_the_clock_says() {
+        // What was known; what it says; what is known then, and whether the memory began anew.
+        let cases = [
+            ((None, 100), (Some("a"), 200), (Some("a"), 100), false),
+            ((None, 100), (Some("a"), 40), (Some("a"), 100), false),
+            ((Some("a"), 100), (Some("a"), 200), (Some("a"), 100), false),
+            ((Some("a"), 100), (Some("b"), 200), (Some("b"), 200), true),
+            ((Some("a"), 100), (Some("b"), 40), (Some("b"), 100), true),
+            ((None, 100), (None, 200), (None, 200), true),
+            ((None, 100), (None, 40), (None, 100), false),
+        ];
+        for (known, said, then, anew) in cases {
+            let mut now = memory(known.0, known.1);
+            let told = remember(&mut now, &ready(said.0, said.1), true);
+            assert_eq!((now, told), (memory(then.0, then.1), anew), "{known:?} {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_again_counts_by_its_time() {
+        let mut now = memory(Some("b"), 100);
+        for line in [ready(Some("a"), 50), ready(Some("b"), 100), ready(Some("a"), 100)] {
+            assert!(!remember(&mut now, &line, false));
+            assert_eq!(now, memory(Some("b"), 100));
+        }
+        assert!(remember(&mut now, &ready(Some("c"), 101), false));
+        assert_eq!(now, memory(Some("c"), 101));
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::incarnation::{Incarnation, process_start, unavailable};
 use super::reader::Reader;
 use super::ready::wait_until_ready;
-use super::transcript::Transcript;
+use super::transcript::{Look, Transcript};
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
@@ -63,7 +63,7 @@ impl LocalBackend {
         }
         let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
         let works_on = match last {
-            Some(turn) if !self.has_ended(session, turn)? => Some(turn),
+            Some(turn) if !self.has_ended(session, turn).await? => Some(turn),
             _ => None,
         };
         Ok(Some((agent, works_on)))
@@ -184,17 +184,30 @@ impl LocalBackend {
 
     /// Whether nothing more of this turn, which was typed last, will come from its agent. One with hooks says so itself,
     /// also after it has answered by a file.
-    fn has_ended(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
+    async fn has_ended(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
         if self.config.profile.hooks.is_none() {
             return Ok(!self.is_at_work(session, turn)?);
         }
         let Some(spool) = launch::spool(&self.config, session) else { return Ok(false) };
-        Ok(reports(&spool).into_iter().any(|signal| match signal {
+        let reports = reports(&spool);
+        if reports.iter().any(|signal| signal.ends() == Some(turn)) {
+            return Ok(true);
+        }
+        // As it is followed while the turn runs: the last file that was named.
+        let last = reports.into_iter().rev().find_map(|signal| match signal {
             Signal::Transcript { turn_id, path, from, prompt } if turn_id == turn => {
-                Transcript::new(turn, &path, from, &prompt).read(spool.owner()).is_some()
+                Some(Transcript::new(turn, &path, from, &prompt))
             }
-            signal => signal.ends() == Some(turn),
-        }))
+            _ => None,
+        });
+        let Some(mut transcript) = last else { return Ok(false) };
+        loop {
+            match transcript.read(spool.owner()) {
+                Look::Nothing => return Ok(false),
+                Look::More => tokio::task::yield_now().await,
+                Look::Ended(_) => return Ok(true),
+            }
+        }
     }
 
     pub(super) fn files_of_turns(&self) -> Vec<(String, TurnId, Duration)> {

@@ -120,7 +120,7 @@ impl LocalBackend {
             spawned => spawned.map_err(failed)?,
         };
         let (config, watched) = (self.config.clone(), (self.watch.clone(), changes));
-        Ok(Arc::new(Incarnation::new(config, server.clone(), pane, spool.clone(), watched, memory)))
+        Ok(Arc::new(Incarnation::new(config, server.clone(), pane, spool.clone(), watched, memory).just_started()))
     }
 
     /// Waits until it is ready. One that does not become so is ended.
