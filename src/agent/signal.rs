@@ -80,10 +80,13 @@ pub enum Signal {
         /// The agent's own name for the turn.
         prompt: String,
     },
-    /// The wait of the last `attention` is over.
+    /// A wait for a person is over.
     AttentionOver {
         /// The turn that goes on.
         turn_id: TurnId,
+        /// The `reply` of the `attention` that is over; `None` for those without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<String>,
     },
     /// The agent is alive and works on the turn.
     Heartbeat {
@@ -121,7 +124,7 @@ impl Signal {
             | Self::Attention { turn_id, .. }
             | Self::Said { turn_id, .. }
             | Self::Transcript { turn_id, .. }
-            | Self::AttentionOver { turn_id }
+            | Self::AttentionOver { turn_id, .. }
             | Self::Heartbeat { turn_id }
             | Self::Stopped { turn_id, .. }
             | Self::Failed { turn_id, .. }
@@ -257,7 +260,11 @@ mod tests {
                 Signal::Transcript { turn_id, path: "/t".into(), from: 9, prompt: text() },
                 json!({"event": "transcript", "turn_id": id, "path": "/t", "from": 9, "prompt": "x\ny"}),
             ),
-            (Signal::AttentionOver { turn_id }, json!({"event": "attention_over", "turn_id": id})),
+            (Signal::AttentionOver { turn_id, reply: None }, json!({"event": "attention_over", "turn_id": id})),
+            (
+                Signal::AttentionOver { turn_id, reply: Some(text()) },
+                json!({"event": "attention_over", "turn_id": id, "reply": "x\ny"}),
+            ),
             (Signal::Heartbeat { turn_id }, json!({"event": "heartbeat", "turn_id": id})),
             (Signal::Stopped { turn_id, message: None }, json!({"event": "stopped", "turn_id": id, "message": null})),
             (

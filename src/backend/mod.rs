@@ -39,7 +39,10 @@ pub enum AgentEvent {
         reply: Option<String>,
     },
     /// It waits no more.
-    AttentionOver,
+    AttentionOver {
+        /// The `reply` of the question that is over; `None` for those without one.
+        reply: Option<String>,
+    },
     /// A sign of life.
     Heartbeat,
     /// The whole answer, trailer and all. Nothing follows.

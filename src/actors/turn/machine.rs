@@ -99,8 +99,8 @@ pub struct Machine {
     settled: bool,
     /// How often the agent asked a person.
     attentions: u32,
-    /// What it asks now.
-    asked: Option<Asked>,
+    /// What it asks now; the last one is the one that is put to a person.
+    asked: Vec<Asked>,
     /// What an earlier owner has told already.
     told: Told,
     /// The answer as it is read anew by a later owner, until it has come as far as it was shown before.
@@ -125,11 +125,18 @@ pub enum Leaves {
 /// What the agent asks of a person.
 #[derive(Clone, PartialEq, Debug)]
 struct Asked {
-    is_permission: bool,
-    /// It is answered in the terminal, and by no reply.
-    is_dialog: bool,
+    kind: String,
+    prompt: String,
     options: Vec<String>,
+    /// Such a question stays open until that very one is over, whatever else the agent does meanwhile.
     name: Option<String>,
+}
+
+impl Asked {
+    /// It is answered in the terminal, and by no reply.
+    fn is_dialog(&self) -> bool {
+        self.kind == DIALOG
+    }
 }
 
 /// A question of the agent's that can be replied to.
@@ -163,7 +170,7 @@ impl Default for Machine {
             delivered: false,
             settled: false,
             attentions: 0,
-            asked: None,
+            asked: Vec::new(),
             told: Told::default(),
             catching_up: None,
             resumed: false,
@@ -195,24 +202,33 @@ impl Machine {
 
     /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does and takes a reply.
     pub fn asks(&self) -> Option<u32> {
-        self.asked.as_ref().filter(|asked| !asked.is_dialog).map(|_| self.attentions)
+        self.asked.last().filter(|asked| !asked.is_dialog() && self.is_abreast()).map(|_| self.attentions)
     }
 
     /// The agent waits for a person.
     pub fn waits(&self) -> bool {
-        self.asked.is_some()
+        !self.asked.is_empty()
+    }
+
+    /// A later owner reads the questions anew: until it has come to the last one that was told, it does not know which one
+    /// a person means.
+    fn is_abreast(&self) -> bool {
+        self.attentions >= self.told.attentions
     }
 
     /// Whether this line may be handed to the agent as a reply, and to which of its questions.
     pub fn reply(&self, line: &str) -> Result<OpenQuestion, NoReply> {
-        let asked = self.asked.as_ref().ok_or(NoReply::NothingAsked)?;
-        if asked.is_dialog {
+        let asked = self.asked.last().ok_or(NoReply::NothingAsked)?;
+        if asked.is_dialog() {
             return Err(NoReply::InTerminal);
+        }
+        if !self.is_abreast() {
+            return Err(NoReply::NothingAsked);
         }
         // An option is typed as any text is.
         let chosen = asked.options.is_empty() || asked.options.iter().any(|option| envelope::line(option) == line);
         let question = || OpenQuestion { number: self.attentions, name: asked.name.clone() };
-        if asked.is_permission && !chosen { Err(NoReply::NotAnOption) } else { Ok(question()) }
+        if asked.kind == "permission" && !chosen { Err(NoReply::NotAnOption) } else { Ok(question()) }
     }
 
     /// Takes one step.
@@ -287,16 +303,13 @@ impl Machine {
             },
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
             AgentEvent::Attention { kind, prompt, options, reply: name } => {
-                let data = json!({ "kind": kind, "prompt": prompt, "options": options });
-                let (is_permission, is_dialog) = (kind == "permission", kind == DIALOG);
-                // A dialog is none of the agent's questions, which a later owner reads and counts anew.
-                self.attentions += u32::from(!is_dialog);
-                let is_news = is_dialog || self.attentions > self.told.attentions;
-                self.asked = Some(Asked { is_permission, is_dialog, options, name });
-                let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
-                (self, told.into_iter().chain([Effect::Attention(true)]).collect())
+                // It takes the place of those that the agent goes on from, and of itself.
+                self.asked.retain(|other| other.name.is_some() && other.name != name);
+                self.asked.push(Asked { kind, prompt, options, name });
+                self.put()
             }
-            AgentEvent::AttentionOver => self.goes_on(None),
+            AgentEvent::AttentionOver { reply: None } => self.goes_on(None),
+            AgentEvent::AttentionOver { reply } => self.drop_questions(|asked| asked.name == reply),
             AgentEvent::Done(text) => self.answer(&text),
             AgentEvent::Error { code, message } => {
                 self.settled = code == ErrorCode::AgentDied;
@@ -329,10 +342,29 @@ impl Machine {
         (self, news.into_iter().collect())
     }
 
-    /// The agent does something again: it asks no more.
-    fn goes_on(mut self, effect: impl Into<Option<Effect>>) -> (Self, Vec<Effect>) {
-        let over = self.asked.take().map(|_| Effect::Attention(false));
-        (self, effect.into().into_iter().chain(over).collect())
+    /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
+    fn put(mut self) -> (Self, Vec<Effect>) {
+        let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
+        // A dialog is none of the agent's questions, which a later owner reads and counts anew.
+        self.attentions += u32::from(!asked.is_dialog());
+        let is_news = asked.is_dialog() || self.attentions > self.told.attentions;
+        let data = json!({ "kind": asked.kind, "prompt": asked.prompt, "options": asked.options });
+        let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
+        (self, told.into_iter().chain([Effect::Attention(true)]).collect())
+    }
+
+    /// These are not asked any more: the one before the last is put to a person again, if the last is one of them.
+    fn drop_questions(mut self, is_over: impl Fn(&Asked) -> bool) -> (Self, Vec<Effect>) {
+        let is_last_over = self.asked.last().is_some_and(&is_over);
+        self.asked.retain(|asked| !is_over(asked));
+        if is_last_over { self.put() } else { (self, Vec::new()) }
+    }
+
+    /// The agent does something again: it asks no more, save for the questions that have a name. Several tools may run at
+    /// once, and one of them waits.
+    fn goes_on(self, effect: impl Into<Option<Effect>>) -> (Self, Vec<Effect>) {
+        let (machine, over) = self.drop_questions(|asked| asked.name.is_none());
+        (machine, effect.into().into_iter().chain(over).collect())
     }
 
     /// Whatever was shown, what the client holds at the end is the body.
@@ -347,7 +379,7 @@ impl Machine {
         };
         self.shown.clone_from(&answer.body);
         self.settled = true;
-        self.asked = None;
+        self.asked.clear();
         let finish = Effect::Finish { outcome: Outcome::Done(answer), streamed };
         let effects = last.map(|(kind, data)| Effect::Emit(kind, data)).into_iter().chain([Effect::Detach, finish]);
         (self.enter(Phase::Finishing), effects.collect())
@@ -356,7 +388,7 @@ impl Machine {
     fn fail(mut self, code: ErrorCode, message: String) -> (Self, Vec<Effect>) {
         let partial = Some(self.shown.clone()).filter(|shown| !shown.is_empty());
         let streamed = partial.is_some();
-        self.asked = None;
+        self.asked.clear();
         let outcome = match code {
             ErrorCode::Cancelled => Outcome::Cancelled { partial },
             code => Outcome::Failed { code, message, partial },

@@ -210,7 +210,7 @@ impl Agent {
             }
         } else if matches!(self.current, Some(Current { work: Work::Ask, .. })) {
             if let Some(Current { id, .. }) = self.current.take() {
-                self.report_of(id, |turn_id| Signal::AttentionOver { turn_id });
+                self.report_of(id, |turn_id| Signal::AttentionOver { turn_id, reply: None });
                 self.screen.question(&submission, None);
                 self.finish_at_once(id, [b"you said: ".as_slice(), &submission].concat());
             }

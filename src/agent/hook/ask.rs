@@ -13,12 +13,14 @@ use rustix::fs::{OFlags, inotify};
 use serde_json::{Map, Value, json};
 
 use super::meaning::Question;
-use super::memory::{self, OpenTurn};
+use super::memory::{self, Asked};
 use crate::agent::signal::{self, FILE_MODE, Signal};
 use crate::agent::spool::reply_file;
 
 /// Bytes of a reply that are read: the server takes shorter ones only.
 const MAX_REPLY: u64 = 64 * 1024;
+/// The reply that gives leave.
+const ALLOW: &str = "allow";
 /// What the model is told of a refusal.
 const REFUSED: &str = "The person in the chat said no.";
 
@@ -26,6 +28,7 @@ const REFUSED: &str = "The person in the chat said no.";
 /// nobody waits for an answer any more.
 pub(super) fn wait(spool: &Path, question: &Question) -> io::Result<Option<String>> {
     let (input, out) = (spool.join("in"), spool.join("out"));
+    let Some((asked, _claim)) = claim(&out, question)? else { return Ok(None) };
     let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     let placed = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CREATE | inotify::WatchFlags::DELETE;
     for directory in [&input, &out] {
@@ -33,14 +36,10 @@ pub(super) fn wait(spool: &Path, question: &Question) -> io::Result<Option<Strin
     }
     loop {
         // Looked at once the directories are watched: what comes after that is told.
-        if let Some(reply) = reply(&input.join(reply_file(question.turn_id, &question.name)))? {
-            let answer = answer(question, &reply);
-            let turn_id = question.turn_id;
-            memory::remember(&out, &OpenTurn { turn_id, asked: None })?;
-            signal::append(&out, Signal::AttentionOver { turn_id })?;
-            return Ok(Some(answer.to_string()));
+        if let Some(reply) = reply(&input.join(reply_file(asked.turn_id, &asked.name)))? {
+            return decide(&out, asked, question.input.as_ref(), &reply);
         }
-        if !is_open(&out, question) {
+        if !is_open(&out, asked) {
             return Ok(None);
         }
         // An agent that is gone does not listen any more.
@@ -59,10 +58,35 @@ pub(super) fn wait(spool: &Path, question: &Question) -> io::Result<Option<Strin
     }
 }
 
+/// What tells that the question is over.
+pub(super) fn over(asked: &Asked) -> Signal {
+    Signal::AttentionOver { turn_id: asked.turn_id, reply: asked.reply.then(|| asked.name.clone()) }
+}
+
+/// The first of the questions for which nobody waits.
+fn claim<'a>(out: &Path, question: &'a Question) -> io::Result<Option<(&'a Asked, File)>> {
+    for asked in &question.asked {
+        if let Some(claim) = memory::claim(out, asked)? {
+            return Ok(Some((asked, claim)));
+        }
+    }
+    Ok(None)
+}
+
 /// The turn still waits for this reply.
-fn is_open(out: &Path, question: &Question) -> bool {
-    let asked = memory::recall(out).filter(|open| open.turn_id == question.turn_id).and_then(|open| open.asked);
-    asked.is_some_and(|asked| asked.name == question.name)
+fn is_open(out: &Path, asked: &Asked) -> bool {
+    memory::is_open(out, asked.turn_id) && memory::is_asked(out, asked)
+}
+
+/// The reply decides, unless the question is over: whoever closes it has decided.
+fn decide(out: &Path, asked: &Asked, input: Option<&Value>, reply: &str) -> io::Result<Option<String>> {
+    let runs = input.is_some() || reply == ALLOW;
+    let close = if runs { memory::allow } else { memory::close };
+    if !memory::is_open(out, asked.turn_id) || !close(out, asked)? {
+        return Ok(None);
+    }
+    signal::append(out, over(asked))?;
+    Ok(Some(answer(input, reply).to_string()))
 }
 
 fn reply(path: &Path) -> io::Result<Option<String>> {
@@ -77,10 +101,10 @@ fn reply(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-fn answer(question: &Question, reply: &str) -> Value {
-    let decision = match &question.asked {
+fn answer(input: Option<&Value>, reply: &str) -> Value {
+    let decision = match input {
         Some(input) => json!({ "behavior": "allow", "updatedInput": answered(input, reply) }),
-        None if reply == "allow" => json!({ "behavior": "allow" }),
+        None if reply == ALLOW => json!({ "behavior": "allow" }),
         None => json!({ "behavior": "deny", "message": REFUSED }),
     };
     json!({ "hookSpecificOutput": { "hookEventName": "PermissionRequest", "decision": decision } })
@@ -98,65 +122,121 @@ fn answered(input: &Value, reply: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Asked;
+    use std::thread::{JoinHandle, spawn};
+
+    use super::super::memory::OpenTurn;
     use super::*;
     use crate::turn::TurnId;
 
-    fn question(asked: Option<Value>) -> (tempfile::TempDir, Question) {
-        let spool = tempfile::tempdir().unwrap();
+    fn spool() -> (tempfile::TempDir, TurnId) {
+        let (spool, turn_id) = (tempfile::tempdir().unwrap(), TurnId::fresh());
         for name in ["in", "out"] {
             std::fs::create_dir(spool.path().join(name)).unwrap();
         }
-        let question = Question { turn_id: TurnId::fresh(), name: "q1".to_owned(), asked };
-        let asked = Some(Asked { name: "q1".to_owned(), tool: String::new() });
-        memory::remember(&spool.path().join("out"), &OpenTurn { turn_id: question.turn_id, asked }).unwrap();
-        (spool, question)
+        memory::remember(&spool.path().join("out"), &OpenTurn { turn_id, prompt: None }).unwrap();
+        (spool, turn_id)
     }
 
-    fn put_reply(spool: &Path, question: &Question, text: &str) {
-        let (beside, place) = (spool.join("in/.new"), spool.join("in").join(reply_file(question.turn_id, "q1")));
+    fn ask(spool: &Path, turn_id: TurnId, name: &str) -> Asked {
+        let asked = Asked { name: name.to_owned(), turn_id, tool: "Bash x".to_owned(), reply: true, allowed: false };
+        memory::open(&spool.join("out"), &asked).unwrap();
+        asked
+    }
+
+    fn waiting(spool: &Path, asked: &[&Asked], input: Option<Value>) -> JoinHandle<Option<String>> {
+        let question = Question { asked: asked.iter().copied().cloned().collect(), input };
+        let spool = spool.to_owned();
+        spawn(move || wait(&spool, &question).unwrap())
+    }
+
+    fn put_reply(spool: &Path, asked: &Asked, text: &str) {
+        let beside = spool.join("in/.new");
         std::fs::write(&beside, text).unwrap();
-        std::fs::rename(beside, place).unwrap();
+        std::fs::rename(beside, spool.join("in").join(reply_file(asked.turn_id, &asked.name))).unwrap();
+    }
+
+    fn decision(printed: Option<String>) -> Value {
+        let printed: Value = serde_json::from_str(&printed.unwrap()).unwrap();
+        printed["hookSpecificOutput"]["decision"].clone()
+    }
+
+    fn told(spool: &Path) -> String {
+        std::fs::read_to_string(spool.join("out/events.jsonl")).unwrap_or_default()
     }
 
     #[test]
     fn a_reply_is_waited_for_and_becomes_a_decision() {
-        for (text, decision) in [
+        for (text, expected) in [
             ("allow", json!({"behavior": "allow"})),
             ("deny", json!({"behavior": "deny", "message": REFUSED})),
             ("something else", json!({"behavior": "deny", "message": REFUSED})),
         ] {
-            let (spool, question) = question(None);
-            let (path, asked) = (spool.path().to_owned(), question.clone());
-            let waiting = std::thread::spawn(move || wait(&path, &asked).unwrap());
-            put_reply(spool.path(), &question, text);
-            let printed: Value = serde_json::from_str(&waiting.join().unwrap().unwrap()).unwrap();
-            assert_eq!(printed["hookSpecificOutput"]["decision"], decision);
-            assert_eq!(memory::recall(&spool.path().join("out")).unwrap().asked, None);
-            let told = std::fs::read_to_string(spool.path().join("out/events.jsonl")).unwrap();
-            assert!(told.contains("attention_over"), "{told}");
+            let (spool, turn_id) = spool();
+            let asked = ask(spool.path(), turn_id, "q1");
+            let waiting = waiting(spool.path(), &[&asked], None);
+            put_reply(spool.path(), &asked, text);
+            assert_eq!(decision(waiting.join().unwrap()), expected);
+            let open = memory::recall(&spool.path().join("out")).unwrap();
+            assert!(!open.asks());
+            assert_eq!(open.settled("Bash x").is_some(), text == "allow", "the tool runs");
+            assert!(told(spool.path()).contains("\"attention_over\""));
+            assert!(told(spool.path()).contains("\"reply\":\"q1\""));
         }
     }
 
     #[test]
     fn every_question_gets_the_answer() {
         let input = json!({"questions": [{"question": "Which?", "options": []}, {"question": "How many?"}], "more": 1});
-        let (spool, question) = question(Some(input.clone()));
-        put_reply(spool.path(), &question, "Blue");
-        let printed: Value = serde_json::from_str(&wait(spool.path(), &question).unwrap().unwrap()).unwrap();
+        let (spool, turn_id) = spool();
+        let asked = ask(spool.path(), turn_id, "q1");
+        put_reply(spool.path(), &asked, "Blue");
+        let printed = waiting(spool.path(), &[&asked], Some(input.clone())).join().unwrap();
         let mut expected = input;
         expected["answers"] = json!({"Which?": "Blue", "How many?": "Blue"});
-        assert_eq!(printed["hookSpecificOutput"]["decision"], json!({"behavior": "allow", "updatedInput": expected}));
+        assert_eq!(decision(printed), json!({"behavior": "allow", "updatedInput": expected}));
     }
 
     #[test]
     fn nobody_waits_for_a_question_that_was_answered_elsewhere() {
-        let (spool, question) = question(None);
-        let (path, asked) = (spool.path().to_owned(), question.clone());
-        let waiting = std::thread::spawn(move || wait(&path, &asked).unwrap());
-        memory::remember(&spool.path().join("out"), &OpenTurn { turn_id: question.turn_id, asked: None }).unwrap();
-        assert_eq!(waiting.join().unwrap(), None);
-        memory::forget(&spool.path().join("out")).unwrap();
-        assert_eq!(wait(spool.path(), &question).unwrap(), None);
+        let (spool, turn_id) = spool();
+        let (one, other) = (ask(spool.path(), turn_id, "q1"), ask(spool.path(), turn_id, "q2"));
+        let out = spool.path().join("out");
+        let first = waiting(spool.path(), &[&one], None);
+        assert!(memory::close(&out, &one).unwrap());
+        assert_eq!(first.join().unwrap(), None);
+        let second = waiting(spool.path(), &[&other], None);
+        memory::forget(&out).unwrap();
+        assert_eq!(second.join().unwrap(), None);
+        assert_eq!(waiting(spool.path(), &[&other], None).join().unwrap(), None);
+        assert_eq!(told(spool.path()), "");
+    }
+
+    #[test]
+    fn a_late_reply_decides_nothing_and_leaves_the_next_turn_alone() {
+        let (spool, turn_id) = spool();
+        let out = spool.path().join("out");
+        let asked = ask(spool.path(), turn_id, "q1");
+        put_reply(spool.path(), &asked, "allow");
+        let next = OpenTurn { turn_id: TurnId::fresh(), prompt: None };
+        memory::remember(&out, &next).unwrap();
+        assert_eq!(waiting(spool.path(), &[&asked], None).join().unwrap(), None);
+        assert_eq!(memory::recall(&out).unwrap().turn, next);
+        memory::remember(&out, &OpenTurn { turn_id, prompt: None }).unwrap();
+        assert!(memory::close(&out, &asked).unwrap());
+        assert_eq!(decide(&out, &asked, None, "allow").unwrap(), None);
+        assert_eq!(told(spool.path()), "");
+    }
+
+    #[test]
+    fn where_the_same_is_asked_twice_each_hook_has_its_own() {
+        let (spool, turn_id) = spool();
+        let (one, other) = (ask(spool.path(), turn_id, "q1"), ask(spool.path(), turn_id, "q2"));
+        let hooks = [waiting(spool.path(), &[&one, &other], None), waiting(spool.path(), &[&one, &other], None)];
+        put_reply(spool.path(), &one, "allow");
+        put_reply(spool.path(), &other, "deny");
+        let mut decided: Vec<_> =
+            hooks.into_iter().map(|hook| decision(hook.join().unwrap())["behavior"].to_string()).collect();
+        decided.sort();
+        assert_eq!(decided, ["\"allow\"", "\"deny\""]);
     }
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::memory::{Asked, OpenTurn};
+use super::leave;
+use super::memory::{Asked, Open, OpenTurn};
 use crate::agent::envelope::MARKER;
 use crate::agent::signal::{ActivityState, AttentionKind, Signal};
 use crate::turn::TurnId;
@@ -17,7 +18,7 @@ use crate::turn::TurnId;
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 /// Characters of a tool's label.
 const MAX_LABEL: usize = 120;
-/// Characters of a question.
+/// Characters of a question, where no leave is asked.
 const MAX_PROMPT: usize = 2_000;
 /// Characters of an error and of one answer to choose from.
 const MAX_LINE: usize = 300;
@@ -32,6 +33,10 @@ pub(super) struct Meaning {
     pub signals: Vec<Signal>,
     /// What becomes of the open turn.
     pub then: Then,
+    /// A person is asked this from now on.
+    pub asks: Option<Asked>,
+    /// This is not asked any more; before anything else it is reported, unless that was done.
+    pub over: Option<Asked>,
     /// The hook waits for a person's reply to this.
     pub awaits: Option<Question>,
 }
@@ -42,7 +47,7 @@ pub(super) enum Then {
     /// Nothing.
     #[default]
     Same,
-    /// It is this one, like this.
+    /// It is this one, which asks nothing yet.
     Open(OpenTurn),
     /// There is none.
     Closed,
@@ -51,19 +56,17 @@ pub(super) enum Then {
 /// A question to which the agent waits for a reply.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Question {
-    /// The turn.
-    pub turn_id: TurnId,
-    /// Its name.
-    pub name: String,
+    /// What it may be: where the agent asks the same twice, the first one for which no other hook waits.
+    pub asked: Vec<Asked>,
     /// What the tool `AskUserQuestion` was given; `None` where leave is asked.
-    pub asked: Option<Value>,
+    pub input: Option<Value>,
 }
 
 /// What an event means while `open` is the open turn. With `reply`, a person's reply comes by way of the hook.
-pub(super) fn of(event: &Value, open: Option<&OpenTurn>, reply: bool) -> Meaning {
+pub(super) fn of(event: &Value, open: Option<&Open>, reply: bool) -> Meaning {
     match text(event, "hook_event_name") {
         "SessionStart" => session_start(event),
-        "UserPromptSubmit" => submitted(event),
+        "UserPromptSubmit" => submitted(event, open),
         name => match open {
             Some(turn) => in_turn(name, event, turn, reply),
             None => Meaning::default(),
@@ -75,24 +78,27 @@ pub(super) fn of(event: &Value, open: Option<&OpenTurn>, reply: bool) -> Meaning
 fn session_start(event: &Value) -> Meaning {
     let resume_id = Some(text(event, "session_id")).filter(|id| !id.is_empty()).map(str::to_owned);
     let then = if text(event, "source") == "compact" { Then::Same } else { Then::Closed };
-    Meaning { signals: vec![Signal::Ready { resume_id }], then, awaits: None }
+    Meaning { signals: vec![Signal::Ready { resume_id }], then, ..Meaning::default() }
 }
 
-/// A prompt without an envelope was typed by a person at the terminal. While a turn is open it joins that turn: the agent
-/// answers both, and stops once.
-fn submitted(event: &Value) -> Meaning {
-    let Some(turn_id) = submitted_turn(text(event, "prompt")) else { return Meaning::default() };
+/// A prompt without an envelope was typed by a person at the terminal. While a turn runs it joins that turn, under the same
+/// name: the agent answers both, and stops once. Under another name the turn is over, which not all ends tell.
+fn submitted(event: &Value, open: Option<&Open>) -> Meaning {
+    // `prompt_id` is Claude Code's, `turn_id` codex's.
+    let prompt = ["prompt_id", "turn_id"].map(|field| text(event, field)).into_iter().find(|id| !id.is_empty());
+    let prompt = prompt.map(|prompt| cut(prompt, MAX_LABEL));
+    let Some(turn_id) = submitted_turn(text(event, "prompt")) else {
+        let running = open.and_then(|open| open.turn.prompt.as_ref());
+        let is_another = running.zip(prompt.as_ref()).is_some_and(|(running, prompt)| running != prompt);
+        return Meaning { then: if is_another { Then::Closed } else { Then::Same }, ..Meaning::default() };
+    };
     let path = PathBuf::from(text(event, "transcript_path"));
     // Claude Code writes its transcript lazily: it may not be there yet.
     let from = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-    // `prompt_id` is Claude Code's, `turn_id` codex's.
-    let prompt = ["prompt_id", "turn_id"].map(|field| text(event, field)).into_iter().find(|id| !id.is_empty());
-    let transcript = prompt.filter(|_| path.is_absolute()).map(|prompt| {
-        let prompt = cut(prompt, MAX_LABEL);
-        Signal::Transcript { turn_id, path, from, prompt }
-    });
+    let transcript = prompt.clone().filter(|_| path.is_absolute());
+    let transcript = transcript.map(|prompt| Signal::Transcript { turn_id, path, from, prompt });
     let signals = [Signal::Submitted { turn_id }].into_iter().chain(transcript).collect();
-    Meaning { signals, then: Then::Open(OpenTurn { turn_id, asked: None }), awaits: None }
+    Meaning { signals, then: Then::Open(OpenTurn { turn_id, prompt }), ..Meaning::default() }
 }
 
 fn submitted_turn(prompt: &str) -> Option<TurnId> {
@@ -100,30 +106,31 @@ fn submitted_turn(prompt: &str) -> Option<TurnId> {
     head[..head.find([']', ' '])?].parse().ok()
 }
 
-fn in_turn(name: &str, event: &Value, open: &OpenTurn, reply: bool) -> Meaning {
-    let turn_id = open.turn_id;
+fn in_turn(name: &str, event: &Value, open: &Open, reply: bool) -> Meaning {
+    let turn_id = open.turn.turn_id;
     let is_question = text(event, "tool_name") == ASK;
     // A subagent's events carry its id (reference, "Common input fields"). Its end is not the turn's, nor its words.
     let of_subagent = event.get("agent_id").is_some_and(Value::is_string);
     match name {
-        "PreToolUse" if is_question => asks(event, open, reply, question(event)),
+        "PreToolUse" if is_question => asks(tool(event), open, reply, question(event)),
         "PreToolUse" => tells(activity(event, turn_id, ActivityState::Started)),
-        // The question itself was told by `PreToolUse`.
-        "PermissionRequest" if is_question && open.asks(&tool(event)) => waits(event, open, reply),
         "PermissionRequest" if is_question => {
-            let asked = asks(event, open, reply, question(event));
-            awaiting(asked, event, reply)
-        }
-        "PermissionRequest" => awaiting(asks(event, open, reply, permission(event)), event, reply),
-        // Comes six seconds after the dialog, for some dialogs without any event before it.
-        "Notification" if open.asked.is_none() => notified(event, open),
-        "PostToolUse" | "PostToolUseFailure" => {
-            let finished = activity(event, turn_id, ActivityState::Finished);
-            if !open.asks(&tool(event)) {
-                return tells(finished);
+            // The question itself was told by `PreToolUse`.
+            let told: Vec<Asked> = open.questions(&tool(event)).cloned().collect();
+            match told.is_empty() {
+                true => awaiting(asks(tool(event), open, reply, question(event)), event),
+                false => Meaning { awaits: waits(told, event), ..Meaning::default() },
             }
-            let signals = vec![Signal::AttentionOver { turn_id }, finished];
-            Meaning { signals, then: Then::Open(OpenTurn { turn_id, asked: None }), awaits: None }
+        }
+        "PermissionRequest" => match leave::prompt(text(event, "tool_name"), &event["tool_input"]) {
+            Ok(prompt) => awaiting(asks(tool(event), open, reply, permission(prompt, &["allow", "deny"])), event),
+            Err(prompt) => asks(tool(event), open, false, permission(prompt, &[])),
+        },
+        // Comes six seconds after the dialog, for some dialogs without any event before it.
+        "Notification" if !open.asks() => notified(event, open),
+        "PostToolUse" | "PostToolUseFailure" => {
+            let over = open.settled(&tool(event)).cloned();
+            Meaning { over, ..tells(activity(event, turn_id, ActivityState::Finished)) }
         }
         "MessageDisplay" if !of_subagent => tells(said(event, turn_id)),
         "Stop" if !of_subagent => ends(stopped(turn_id, text(event, "last_assistant_message"))),
@@ -142,12 +149,13 @@ fn in_turn(name: &str, event: &Value, open: &OpenTurn, reply: bool) -> Meaning {
 /// The use of a tool, to be known again when it is over: its name and a digest of what it was given. The answers to a
 /// question become part of what its tool was given.
 fn tool(event: &Value) -> String {
-    let name = text(event, "tool_name");
-    if name == ASK || name.is_empty() {
-        return name.to_owned();
+    let (name, input) = (text(event, "tool_name"), &event["tool_input"]);
+    if name.is_empty() {
+        return String::new();
     }
-    let digest = Sha256::digest(event["tool_input"].to_string());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let given = if name == ASK { &input["questions"] } else { input };
+    let digest = Sha256::digest(given.to_string());
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{} {digest}", cut(name, MAX_LABEL))
 }
 
@@ -156,51 +164,43 @@ fn tells(signal: Signal) -> Meaning {
 }
 
 fn ends(signal: Signal) -> Meaning {
-    Meaning { signals: vec![signal], then: Then::Closed, awaits: None }
+    Meaning { signals: vec![signal], then: Then::Closed, ..Meaning::default() }
 }
 
 fn asks(
-    event: &Value,
-    open: &OpenTurn,
+    tool: String,
+    open: &Open,
     reply: bool,
     (kind, prompt, options): (AttentionKind, String, Vec<String>),
 ) -> Meaning {
     let name = Uuid::now_v7().simple().to_string();
-    let turn_id = open.turn_id;
+    let turn_id = open.turn.turn_id;
     let signal = Signal::Attention { turn_id, kind, prompt, options, reply: reply.then(|| name.clone()) };
-    let asked = Some(Asked { name, tool: tool(event) });
-    Meaning { signals: vec![signal], then: Then::Open(OpenTurn { turn_id, asked }), awaits: None }
+    let asked = Asked { name, turn_id, tool, reply, allowed: false };
+    Meaning { signals: vec![signal], asks: Some(asked), ..Meaning::default() }
 }
 
 /// The agent shows its dialog meanwhile: whoever answers first, there or by way of the server, decides.
-fn awaiting(asked: Meaning, event: &Value, reply: bool) -> Meaning {
-    match &asked.then {
-        Then::Open(open) => {
-            let awaits = waits(event, open, reply).awaits;
-            Meaning { awaits, ..asked }
-        }
-        _ => asked,
-    }
+fn awaiting(asked: Meaning, event: &Value) -> Meaning {
+    let awaits = waits(asked.asks.clone().into_iter().collect(), event);
+    Meaning { awaits, ..asked }
 }
 
-fn waits(event: &Value, open: &OpenTurn, reply: bool) -> Meaning {
-    let question = open.asked.as_ref().filter(|_| reply).map(|asked| Question {
-        turn_id: open.turn_id,
-        name: asked.name.clone(),
-        asked: Some(event["tool_input"].clone()).filter(|_| text(event, "tool_name") == ASK),
-    });
-    Meaning { awaits: question, ..Meaning::default() }
+fn waits(mut asked: Vec<Asked>, event: &Value) -> Option<Question> {
+    asked.retain(|asked| asked.reply);
+    let input = Some(event["tool_input"].clone()).filter(|_| text(event, "tool_name") == ASK);
+    (!asked.is_empty()).then_some(Question { asked, input })
 }
 
 /// Types that do not wait for a person (`idle_prompt`, `auth_success`, …) are not told. There is no hook that waits for the
 /// reply: it is given in the terminal.
-fn notified(event: &Value, open: &OpenTurn) -> Meaning {
+fn notified(event: &Value, open: &Open) -> Meaning {
     let kind = match text(event, "notification_type") {
         "permission_prompt" => AttentionKind::Permission,
         "elicitation_dialog" | "elicitation_url_dialog" | "agent_needs_input" => AttentionKind::Question,
         _ => return Meaning::default(),
     };
-    asks(&Value::Null, open, false, (kind, cut(text(event, "message"), MAX_PROMPT), Vec::new()))
+    asks(String::new(), open, false, (kind, cut(text(event, "message"), MAX_PROMPT), Vec::new()))
 }
 
 /// One batch of the lines of a message (reference, "MessageDisplay input").
@@ -210,16 +210,9 @@ fn said(event: &Value, turn_id: TurnId) -> Signal {
     Signal::Said { turn_id, message, index, text: text(event, "delta").to_owned() }
 }
 
-/// Who decides has to see what will be done, not the model's own words for it. The options are the two that a permission
-/// can be decided by (reference, "PermissionRequest decision control").
-fn permission(event: &Value) -> (AttentionKind, String, Vec<String>) {
-    let (tool, input) = (text(event, "tool_name"), &event["tool_input"]);
-    let given = ["command", "file_path", "url", "query", "description"].map(|field| text(input, field));
-    let prompt = match given.into_iter().find(|value| !value.trim().is_empty()) {
-        Some(value) => format!("May I use {tool}?\n{value}"),
-        None => format!("May I use {tool}?"),
-    };
-    (AttentionKind::Permission, cut(&prompt, MAX_PROMPT), vec!["allow".to_owned(), "deny".to_owned()])
+/// The options are the two that a permission can be decided by (reference, "PermissionRequest decision control").
+fn permission(prompt: String, options: &[&str]) -> (AttentionKind, String, Vec<String>) {
+    (AttentionKind::Permission, prompt, options.iter().map(|option| (*option).to_owned()).collect())
 }
 
 /// One to four questions; the answers to choose from are told where there is one question only.
@@ -290,17 +283,23 @@ mod tests {
 
     const ID: &str = "01900000-0000-7000-8000-000000000001";
 
-    fn open(asked: bool) -> OpenTurn {
-        let asked = asked.then(|| Asked { name: "q1".to_owned(), tool: tool(&Value::Null) });
-        OpenTurn { turn_id: ID.parse().unwrap(), asked }
+    fn turn() -> OpenTurn {
+        OpenTurn { turn_id: ID.parse().unwrap(), prompt: None }
     }
 
-    fn meaning(event: &Value, open: Option<OpenTurn>) -> Meaning {
+    fn open(asked: bool) -> Open {
+        let question = || Asked {
+            name: "q1".to_owned(),
+            turn_id: turn().turn_id,
+            tool: String::new(),
+            reply: false,
+            allowed: false,
+        };
+        Open { turn: turn(), asked: asked.then(question).into_iter().collect() }
+    }
+
+    fn meaning(event: &Value, open: Option<Open>) -> Meaning {
         of(event, open.as_ref(), false)
-    }
-
-    fn is_asked(meaning: &Meaning) -> bool {
-        matches!(&meaning.then, Then::Open(OpenTurn { asked: Some(_), .. }))
     }
 
     /// An event as the reference shows it, with its common fields.
@@ -327,7 +326,7 @@ mod tests {
         assert_eq!(compacted.then, Then::Same);
         for text in [format!("[PALIADIN:{ID}] hi"), format!("\n[PALIADIN:{ID} +context +message]")] {
             let submitted = meaning(&event("UserPromptSubmit", json!({"prompt": text})), None);
-            assert_eq!(submitted.then, Then::Open(open(false)));
+            assert_eq!(submitted.then, Then::Open(turn()));
             assert_eq!(wire(submitted), json!([{"event": "submitted", "turn_id": ID}]));
         }
         for text in ["", "hi", "[PALIADIN:", "[PALIADIN:x] hi", "see [PALIADIN:", &format!("x [PALIADIN:{ID}]")] {
@@ -360,9 +359,9 @@ mod tests {
                 "permission_suggestions": [{"type": "addRules", "behavior": "allow"}]}),
         );
         let asked = meaning(&request, Some(open(false)));
-        assert!(is_asked(&asked));
+        assert!(asked.asks.is_some() && asked.awaits.is_none());
         let expected = json!([{"event": "attention", "turn_id": ID, "kind": "permission",
-            "prompt": "May I use Bash?\nrm -rf x", "options": ["allow", "deny"]}]);
+            "prompt": "May I use Bash?\nrm -rf x\ndescription: Tidy up", "options": ["allow", "deny"]}]);
         assert_eq!(wire(asked), expected);
 
         let questions =
@@ -371,9 +370,8 @@ mod tests {
         let expected = json!([{"event": "attention", "turn_id": ID, "kind": "question", "prompt": "Which one?",
             "options": ["A", "B"]}]);
         assert_eq!(wire(meaning(&ask, Some(open(false)))), expected);
-        let told = meaning(&ask, Some(open(false)));
-        let Then::Open(asking) = told.then else { panic!("no turn is open") };
-        let again = event("PermissionRequest", json!({"tool_name": ASK, "tool_input": {}}));
+        let asking = Open { asked: meaning(&ask, Some(open(false))).asks.into_iter().collect(), ..open(false) };
+        let again = event("PermissionRequest", json!({"tool_name": ASK, "tool_input": {"questions": questions}}));
         assert_eq!(meaning(&again, Some(asking)), Meaning::default());
 
         let note = |kind| {
@@ -383,6 +381,68 @@ mod tests {
         assert_eq!(wire(meaning(&note("elicitation_dialog"), Some(open(false))))[0]["kind"], "question");
         assert_eq!(meaning(&note("permission_prompt"), Some(open(true))), Meaning::default());
         assert_eq!(meaning(&note("idle_prompt"), Some(open(false))), Meaning::default());
+    }
+
+    #[test]
+    fn each_question_waits_for_its_own_reply() {
+        let of = |event: &Value, open: &Open| of(event, Some(open), true);
+        let ask = |name, text: &str| {
+            let input = json!({"questions": [{"question": text, "options": []}]});
+            event(name, json!({"tool_name": ASK, "tool_input": input}))
+        };
+        let mut asking = open(false);
+        for text in ["One?", "Two?"] {
+            let told = of(&ask("PreToolUse", text), &asking);
+            assert_eq!(told.awaits, None);
+            asking.asked.extend(told.asks);
+        }
+        for (at, text) in ["One?", "Two?"].into_iter().enumerate() {
+            let waits = of(&ask("PermissionRequest", text), &asking);
+            assert_eq!(waits.awaits.unwrap().asked, [asking.asked[at].clone()]);
+            assert!(waits.signals.is_empty());
+            let mut done = ask("PostToolUse", text);
+            done["tool_input"]["answers"] = json!({ text: "yes" });
+            assert_eq!(of(&done, &asking).over.as_ref(), Some(&asking.asked[at]));
+        }
+        let bash = |name, command: &str| event(name, json!({"tool_name": "Bash", "tool_input": {"command": command}}));
+        let request = of(&bash("PermissionRequest", "ls"), &asking);
+        assert_eq!(request.awaits.unwrap().asked, [request.asks.clone().unwrap()]);
+        asking.asked.extend(request.asks);
+        assert_eq!(of(&bash("PostToolUse", "pwd"), &asking).over, None, "another tool");
+        assert_eq!(of(&bash("PostToolUse", "ls"), &asking).over.as_ref(), asking.asked.last());
+        // The same again: what has run is what was allowed.
+        let again = of(&bash("PermissionRequest", "ls"), &asking).asks.unwrap();
+        asking.asked.push(Asked { allowed: true, ..again.clone() });
+        assert_eq!(of(&bash("PostToolUse", "ls"), &asking).over.unwrap().name, again.name);
+    }
+
+    #[test]
+    fn what_cannot_be_shown_waits_for_no_reply() {
+        let input = json!({"command": format!("ls{}; rm -rf ~", " ".repeat(2_100))});
+        let request = event("PermissionRequest", json!({"tool_name": "Bash", "tool_input": input}));
+        let told = of(&request, Some(&open(false)), true);
+        assert_eq!(told.awaits, None);
+        let signal = &wire(told)[0];
+        assert_eq!((&signal["options"], signal.get("reply")), (&json!([]), None));
+        assert!(signal["prompt"].as_str().unwrap().contains("terminal"));
+    }
+
+    #[test]
+    fn a_prompt_at_the_terminal_joins_the_turn_under_its_name_only() {
+        let running = |prompt: Option<&str>| {
+            let turn = OpenTurn { prompt: prompt.map(str::to_owned), ..turn() };
+            Some(Open { turn, ..open(true) })
+        };
+        for field in ["prompt_id", "turn_id"] {
+            let typed = |id: &str| event("UserPromptSubmit", json!({"prompt": "and this?", field: id}));
+            assert_eq!(meaning(&typed("p1"), running(Some("p1"))).then, Then::Same);
+            assert_eq!(meaning(&typed("p2"), running(Some("p1"))).then, Then::Closed);
+            assert_eq!(meaning(&typed(""), running(Some("p1"))).then, Then::Same);
+            assert_eq!(meaning(&typed("p2"), running(None)).then, Then::Same);
+            let told = event("UserPromptSubmit", json!({"prompt": format!("[PALIADIN:{ID}] hi"), field: "p2"}));
+            let expected = OpenTurn { prompt: Some("p2".to_owned()), ..turn() };
+            assert_eq!(meaning(&told, running(Some("p1"))).then, Then::Open(expected));
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //!
 //! The events of a program name no turn. The hook remembers the last turn that was submitted, in a file beside the
 //! signals, and lays what follows to it. Programs wait for their hooks one after another, save for tools that run at
-//! once, and those do not change the turn.
+//! once: those do not change the turn, and each has its own questions.
 
 mod ask;
+mod leave;
 mod meaning;
 mod memory;
 
@@ -68,17 +69,27 @@ pub fn run(mut input: impl Read, spool: Option<&Path>, options: Options) -> Resu
     }
 }
 
-fn report(out: &Path, open: Option<&memory::OpenTurn>, meaning: &Meaning) -> Result<(), HookError> {
+fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<(), HookError> {
     // Before anything is told: what the server does about it may come back as the next event at once.
+    if meaning.then != Then::Same {
+        memory::close_all(out);
+    }
     let remembered = match &meaning.then {
-        Then::Open(turn) if open != Some(turn) => memory::remember(out, turn),
+        Then::Open(turn) if open.map(|open| &open.turn) != Some(turn) => memory::remember(out, turn),
         Then::Closed => memory::forget(out),
         _ => Ok(()),
     };
-    for signal in meaning.signals.iter().cloned() {
+    let asked = meaning.asks.as_ref().map_or(Ok(()), |asked| memory::open(out, asked));
+    // Whoever closes it tells so, and nobody else.
+    let over = meaning.over.as_ref().map_or(Ok(None), |asked| {
+        let is_news = memory::close(out, asked)? && !asked.allowed;
+        Ok(is_news.then(|| ask::over(asked)))
+    });
+    let (over, closed) = over.map_or_else(|error| (None, Err(error)), |over| (over, Ok(())));
+    for signal in over.into_iter().chain(meaning.signals.iter().cloned()) {
         signal::append(out, signal).map_err(|error| HookError::Spool { what: signal::FILE_NAME, error })?;
     }
-    remembered.map_err(|error| HookError::Spool { what: memory::FILE, error })
+    remembered.and(asked).and(closed).map_err(|error| HookError::Spool { what: memory::FILE, error })
 }
 
 /// The event, also where it holds bytes that are no UTF-8, or halves of surrogate pairs: programs in JavaScript cut
@@ -176,6 +187,37 @@ mod tests {
         let kinds: Vec<_> = signals(path).into_iter().map(|signal| serde_json::to_value(signal).unwrap()).collect();
         let kinds: Vec<_> = kinds.iter().map(|signal| signal["event"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["submitted", "attention", "attention_over", "activity", "attention"]);
+    }
+
+    #[test]
+    fn questions_side_by_side_are_over_one_by_one_and_with_the_turn() {
+        let (spool, turn_id) = (fixture(), TurnId::fresh());
+        let path = spool.path();
+        let bash = |name: &str, command: &str| json!({"hook_event_name": name, "tool_name": "Bash", "tool_input": {"command": command}});
+        let hidden = || {
+            let names = std::fs::read_dir(path.join("out")).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().starts_with('.')).count()
+        };
+        hook(path, &prompt(turn_id)).unwrap();
+        for command in ["one", "two"] {
+            hook(path, &bash("PermissionRequest", command)).unwrap();
+        }
+        assert_eq!(hidden(), 3);
+        for name in ["PreToolUse", "PostToolUse"] {
+            hook(path, &bash(name, "three")).unwrap();
+        }
+        assert_eq!(hidden(), 3, "a tool that nobody asked about");
+        hook(path, &bash("PostToolUse", "two")).unwrap();
+        assert_eq!(hidden(), 2);
+        hook(path, &bash("PostToolUse", "two")).unwrap();
+        hook(path, &json!({"hook_event_name": "Stop"})).unwrap();
+        assert_eq!(hidden(), 0);
+        let over = signals(path).iter().filter(|signal| matches!(signal, Signal::AttentionOver { .. })).count();
+        assert_eq!(over, 1);
+        hook(path, &prompt(turn_id)).unwrap();
+        hook(path, &bash("PermissionRequest", "four")).unwrap();
+        hook(path, &prompt(TurnId::fresh())).unwrap();
+        assert_eq!(hidden(), 1, "another turn");
     }
 
     #[test]

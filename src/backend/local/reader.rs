@@ -135,7 +135,7 @@ impl Reader {
                 let prompt = short(prompt);
                 (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt, options, reply }))
             }
-            Signal::AttentionOver { turn_id } => (turn_id, Some(AgentEvent::AttentionOver)),
+            Signal::AttentionOver { turn_id, reply } => (turn_id, Some(AgentEvent::AttentionOver { reply })),
             Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
             Signal::Stopped { turn_id, message } => {
                 if turn_id == self.turn {

@@ -95,7 +95,7 @@ pub(super) async fn await_input<'a>(
         let before = screen.input(&agent.config.profile).map(|input| input.shown());
         if before.is_some() || was_typed(agent, job).await? {
             if told {
-                let _ = reports.send(AgentEvent::AttentionOver).await;
+                let _ = reports.send(AgentEvent::AttentionOver { reply: None }).await;
             }
             return Ok((held, Found { before, output }));
         }
@@ -190,7 +190,7 @@ impl Typing {
             return Ok(news.then(|| dialog(&screen)));
         };
         self.covered = None;
-        let over = std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver);
+        let over = std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { reply: None });
         if over.is_some() {
             self.deadline = now + agent.config.confirm_timeout;
         }
@@ -230,7 +230,7 @@ impl Typing {
     /// What has to be told now that the agent has the turn.
     pub(super) async fn end(&mut self, agent: &Incarnation) -> Option<AgentEvent> {
         agent.keyboard.lock().await.unconfirmed = None;
-        std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver)
+        std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { reply: None })
     }
 }
 

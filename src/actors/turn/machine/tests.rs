@@ -21,19 +21,23 @@ fn held(effects: &[Effect]) -> String {
     })
 }
 
+fn asks(name: Option<String>) -> AgentEvent {
+    let prompt = name.clone().unwrap_or_default();
+    AgentEvent::Attention { kind: "question".to_owned(), prompt, options: vec![], reply: name }
+}
+
+fn name() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of("[abc]")
+}
+
 fn event() -> impl Strategy<Value = AgentEvent> {
     prop_oneof![
         Just(AgentEvent::Started),
         Just(AgentEvent::Heartbeat),
         "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
         Just(AgentEvent::Activity(Some("reading".to_owned()))),
-        Just(AgentEvent::Attention {
-            kind: "question".to_owned(),
-            prompt: "?".to_owned(),
-            options: vec![],
-            reply: None
-        }),
-        Just(AgentEvent::AttentionOver),
+        name().prop_map(asks),
+        name().prop_map(|reply| AgentEvent::AttentionOver { reply }),
         "[ab\n]{0,6}".prop_map(AgentEvent::Done),
         Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
     ]
@@ -129,20 +133,80 @@ proptest! {
     #[test]
     fn a_reply_is_taken_exactly_while_something_is_asked(inputs in any_run()) {
         let mut machine = Machine::default();
-        let (mut asked, mut number) = (false, 0);
+        let (mut asked, mut number, mut put) = (false, 0, None);
         for input in inputs {
             let (next, effects) = machine.step(input);
             machine = next;
             for effect in &effects {
                 match effect {
+                    Effect::Emit(EventKind::Attention, data) => put = data["prompt"].as_str().map(str::to_owned),
                     Effect::Attention(true) => (asked, number) = (true, number + 1),
                     Effect::Attention(false) | Effect::Finish { .. } => asked = false,
                     _ => {}
                 }
             }
             prop_assert_eq!(machine.asks(), asked.then_some(number));
-            prop_assert_eq!(machine.reply("x"), if asked { question(number) } else { Err(NoReply::NothingAsked) });
+            let name = put.clone().filter(|prompt| !prompt.is_empty());
+            let expected = if asked { Ok(OpenQuestion { number, name }) } else { Err(NoReply::NothingAsked) };
+            prop_assert_eq!(machine.reply("x"), expected);
         }
+    }
+
+    /// A question that a hook waits with is open until that very question is over, or the turn.
+    #[test]
+    fn a_question_with_a_name_is_open_until_it_is_over_itself(events in proptest::collection::vec(event(), 0..40)) {
+        let (mut machine, _) = run([Input::Ready("%1".to_owned()), Input::Claimed]);
+        let mut open: Vec<String> = Vec::new();
+        for event in events {
+            match &event {
+                AgentEvent::Attention { reply: Some(name), .. } => {
+                    open.retain(|other| other != name);
+                    open.push(name.clone());
+                }
+                AgentEvent::AttentionOver { reply: Some(name) } => open.retain(|other| other != name),
+                AgentEvent::Done(_) | AgentEvent::Error { .. } => open.clear(),
+                _ => {}
+            }
+            let is_unnamed = matches!(event, AgentEvent::Attention { reply: None, .. });
+            let is_over = matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. });
+            machine = machine.step(Input::Agent(event)).0;
+            if is_over {
+                prop_assert!(!machine.waits());
+                break;
+            }
+            let named: Vec<String> = machine.asked.iter().filter_map(|asked| asked.name.clone()).collect();
+            prop_assert_eq!(&named, &open);
+            if is_unnamed {
+                prop_assert_eq!(machine.reply("x").unwrap().name, None);
+            } else if let (Some(last), true) = (open.last(), machine.asked.iter().all(|asked| asked.name.is_some())) {
+                prop_assert_eq!(machine.reply("x").unwrap().name, Some(last.clone()));
+            }
+        }
+    }
+
+    /// Whoever reads the questions of a turn anew comes to the same question with the same number, and tells none twice.
+    #[test]
+    fn questions_that_are_read_anew_have_the_numbers_that_they_had(events in proptest::collection::vec(event(), 0..24)) {
+        let events: Vec<_> =
+            events.into_iter().filter(|event| !matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. })).collect();
+        let inputs = || {
+            let ready = [Input::Ready("%1".to_owned()), Input::Claimed];
+            ready.into_iter().chain(events.iter().cloned().map(Input::Agent))
+        };
+        let asked = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Emit(EventKind::Attention, _))).count();
+        let (first, effects) = run(inputs());
+        let told = Told { attentions: u32::try_from(asked(&effects)).unwrap(), ..Told::default() };
+        let (machine, effects) = inputs().fold((Machine::resumed(told), Vec::new()), |(machine, mut effects), input| {
+            let (machine, more) = machine.step(input);
+            // Before it has come to the end of what was told, it takes no reply.
+            if machine.attentions < machine.told.attentions {
+                assert!(machine.asks().is_none() && machine.reply("x").is_err());
+            }
+            effects.extend(more);
+            (machine, effects)
+        });
+        prop_assert_eq!(asked(&effects), 0);
+        prop_assert_eq!((machine.asks(), machine.reply("x")), (first.asks(), first.reply("x")));
     }
 
     #[test]
@@ -194,7 +258,7 @@ fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
     assert!(matches!(steps.1[..], [Effect::Emit(EventKind::Attention, _), Effect::Attention(true)]), "{:?}", steps.1);
     assert!(steps.0.waits());
     assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
-    steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver));
+    steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver { reply: None }));
     assert_eq!(steps.1, [Effect::Attention(false)]);
     assert!(!steps.0.waits());
     assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
