@@ -123,6 +123,144 @@ fn hooks_that_run_at_once_lose_no_line() -> Tested {
     Ok(())
 }
 
+/// A spool with a turn, in which replies can be put.
+fn spool_with(turn: Uuid) -> Tested<tempfile::TempDir> {
+    let spool = spool()?;
+    fs::create_dir(spool.path().join("in"))?;
+    hook(Some(spool.path()), &[], &prompt(turn))?;
+    Ok(spool)
+}
+
+fn tool(name: &str, tool: &str, input: &Value) -> Vec<u8> {
+    json!({"hook_event_name": name, "tool_name": tool, "tool_input": input}).to_string().into_bytes()
+}
+
+/// Starts a hook that waits for a person, and gives the name of its question.
+fn start_waiting(spool: &Path, event: &[u8]) -> Tested<(Child, String)> {
+    let names = || -> Tested<Vec<String>> {
+        let signals = signals(spool)?.into_iter().filter(|signal| signal["event"] == "attention");
+        Ok(signals.filter_map(|signal| signal["reply"].as_str().map(str::to_owned)).collect())
+    };
+    let before = names()?.len();
+    let (child, mut stdin) = start(Some(spool), &["--reply"])?;
+    stdin.write_all(event)?;
+    drop(stdin);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        if let Some(name) = names()?.get(before) {
+            return Ok((child, name.clone()));
+        }
+        if std::time::Instant::now() > until {
+            return Err("nothing is asked".into());
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn put_reply(spool: &Path, turn: Uuid, name: &str, text: &str) -> Tested {
+    let beside = spool.join("in/.new");
+    fs::write(&beside, text)?;
+    Ok(fs::rename(beside, spool.join(format!("in/{turn}.reply-{name}")))?)
+}
+
+fn decision(child: Child) -> Tested<Value> {
+    let output = child.wait_with_output()?;
+    assert!(output.status.success() && output.stderr.is_empty());
+    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(printed["hookSpecificOutput"]["decision"]["behavior"].clone())
+}
+
+fn closed(spool: &Path) -> Tested<Vec<Value>> {
+    let over = signals(spool)?.into_iter().filter(|signal| signal["event"] == "attention_over");
+    Ok(over.map(|signal| signal["reply"].clone()).collect())
+}
+
+#[test]
+fn hooks_side_by_side_get_each_its_own_decision() -> Tested {
+    let turn = Uuid::now_v7();
+    let spool = spool_with(turn)?;
+    let path = spool.path();
+    let ask = |command: &str| tool("PermissionRequest", "Bash", &json!({ "command": command }));
+    let (one, first) = start_waiting(path, &ask("one"))?;
+    let (other, second) = start_waiting(path, &ask("two"))?;
+    let (same, third) = start_waiting(path, &ask("two"))?;
+    // What other tools do meanwhile closes none of them.
+    for name in ["PreToolUse", "PostToolUse"] {
+        hook(Some(path), &["--reply"], &tool(name, "Bash", &json!({"command": "three"})))?;
+    }
+    assert!(closed(path)?.is_empty());
+    put_reply(path, turn, &second, "deny")?;
+    assert_eq!(decision(other)?, "deny");
+    put_reply(path, turn, &first, "allow")?;
+    assert_eq!(decision(one)?, "allow");
+    hook(Some(path), &["--reply"], &tool("PostToolUse", "Bash", &json!({"command": "one"})))?;
+    assert_eq!(closed(path)?, [json!(second), json!(first)]);
+    // Answered in the terminal: its hook ends without a word, and a reply comes too late.
+    hook(Some(path), &["--reply"], &tool("PostToolUse", "Bash", &json!({"command": "two"})))?;
+    assert_eq!(ended_well(same.wait_with_output()?)?, "");
+    assert_eq!(closed(path)?, [json!(second), json!(first), json!(third)]);
+    Ok(())
+}
+
+#[test]
+fn two_questions_at_once_are_answered_one_by_one() -> Tested {
+    let turn = Uuid::now_v7();
+    let spool = spool_with(turn)?;
+    let path = spool.path();
+    let input = |text: &str| json!({"questions": [{"question": text, "options": [{"label": "Red"}]}]});
+    let ask = |name, text: &str| tool(name, "AskUserQuestion", &input(text));
+    for text in ["One?", "Two?"] {
+        hook(Some(path), &["--reply"], &ask("PreToolUse", text))?;
+    }
+    let names: Vec<_> =
+        signals(path)?.iter().filter_map(|signal| signal["reply"].as_str().map(str::to_owned)).collect();
+    let mut waiting = Vec::new();
+    for text in ["One?", "Two?"] {
+        let (child, mut stdin) = start(Some(path), &["--reply"])?;
+        stdin.write_all(&ask("PermissionRequest", text))?;
+        waiting.push(child);
+    }
+    for (name, (child, text)) in names.iter().zip(waiting.into_iter().zip(["One?", "Two?"])).rev() {
+        put_reply(path, turn, name, &format!("to {text}"))?;
+        let output = child.wait_with_output()?;
+        let printed: Value = serde_json::from_slice(&output.stdout)?;
+        let updated = &printed["hookSpecificOutput"]["decision"]["updatedInput"];
+        assert_eq!(updated["answers"], json!({ text: format!("to {text}") }));
+    }
+    assert_eq!(closed(path)?, [json!(names[1]), json!(names[0])]);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_shown_is_decided_in_the_terminal() -> Tested {
+    let turn = Uuid::now_v7();
+    let spool = spool_with(turn)?;
+    for hidden in ["x".repeat(6_001), format!("ls{}; rm -rf ~", " ".repeat(2_100)), "ls \u{202e}x".to_owned()] {
+        let request = tool("PermissionRequest", "Write", &json!({"file_path": "/x", "content": hidden}));
+        // It does not wait.
+        assert_eq!(hook(Some(spool.path()), &["--reply"], &request)?, "");
+        let told = signals(spool.path())?.pop().ok_or("no signal")?;
+        assert_eq!((&told["event"], &told["options"], told.get("reply")), (&json!("attention"), &json!([]), None));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_late_reply_decides_nothing() -> Tested {
+    let (turn, next) = (Uuid::now_v7(), Uuid::now_v7());
+    let spool = spool_with(turn)?;
+    let path = spool.path();
+    let (child, name) = start_waiting(path, &tool("PermissionRequest", "Bash", &json!({"command": "ls"})))?;
+    hook(Some(path), &["--reply"], &prompt(next))?;
+    put_reply(path, turn, &name, "allow")?;
+    assert_eq!(ended_well(child.wait_with_output()?)?, "");
+    hook(Some(path), &[], br#"{"hook_event_name":"Stop","last_assistant_message":"hi"}"#)?;
+    assert!(closed(path)?.is_empty());
+    let stopped = signals(path)?.pop().ok_or("no signal")?;
+    assert_eq!((&stopped["event"], &stopped["turn_id"]), (&json!("stopped"), &json!(next)));
+    Ok(())
+}
+
 /// A server as a child of the test, with a program on its `PATH` that plays Claude Code.
 struct Server {
     child: Child,
@@ -167,6 +305,24 @@ impl Server {
         command.args(["ask", "--url", &self.url]).args(arguments).env_remove("PALIADIN_TOKEN");
         command.env("PALIADIN_STATE_DIR", self.home.path().join("state")).env("HOME", self.home.path());
         Ok(command.stdin(Stdio::null()).output()?)
+    }
+
+    /// Replies to the question of this `attention` event.
+    fn reply(&self, turn: &str, attention: &str, text: &str) -> Tested<String> {
+        let token = fs::read_to_string(self.home.path().join("state/cli.token"))?;
+        let address = self.url.strip_prefix("http://").ok_or("no address")?.trim_end_matches('/');
+        let body = json!({"text": text, "attention": attention}).to_string();
+        let mut connection = std::net::TcpStream::connect(address)?;
+        write!(
+            connection,
+            "POST /api/paliadin/turns/{turn}/reply HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            token.trim(),
+            body.len()
+        )?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Stops it, and gives all that is left of the spools' top: what the hooks printed.
@@ -229,6 +385,37 @@ fn claude_answers_by_its_hooks_alone() -> Tested {
     assert!(told.contains("upstream_error") && told.contains("API Error: Overloaded"), "{told}");
     assert!(server.ask(&["and on it goes"])?.status.success());
 
+    let empty = |name: &str| (name.to_owned(), String::new());
+    assert_eq!(server.stop()?, [empty("hook.stderr"), empty("hook.stdout")]);
+    Ok(())
+}
+
+#[test]
+fn a_reply_in_the_chat_is_the_decision_of_the_hook() -> Tested {
+    let server = Server::start()?;
+    for text in ["allow", "deny"] {
+        let mut command = Command::new(PALIADIN);
+        command.args(["ask", "--url", &server.url, "--json", "may I?"]).env_remove("PALIADIN_TOKEN");
+        command.env("PALIADIN_STATE_DIR", server.home.path().join("state")).env("HOME", server.home.path());
+        let mut asking = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut turn = String::new();
+        let mut answer = String::new();
+        for line in BufReader::new(asking.stdout.take().ok_or("no standard output")?).lines() {
+            let event: Value = serde_json::from_str(&line?)?;
+            match event["event"].as_str() {
+                Some("accepted") => turn = event["data"]["turn_id"].as_str().ok_or("no turn")?.to_owned(),
+                Some("attention") => {
+                    assert_eq!(event["data"]["prompt"], "May I use Bash?\ntouch x\ndescription: Touch");
+                    let id = event["id"].as_str().ok_or("no id")?;
+                    assert_eq!(server.reply(&turn, id, text)?, "HTTP/1.1 202 Accepted");
+                }
+                Some("content") => answer.push_str(&event["data"].to_string()),
+                _ => {}
+            }
+        }
+        assert!(asking.wait()?.success(), "{}", fs::read_to_string(server.home.path().join("log"))?);
+        assert!(answer.contains(&format!("\\\"behavior\\\":\\\"{text}")), "{answer}");
+    }
     let empty = |name: &str| (name.to_owned(), String::new());
     assert_eq!(server.stop()?, [empty("hook.stderr"), empty("hook.stdout")]);
     Ok(())

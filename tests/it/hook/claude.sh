@@ -30,6 +30,24 @@ event() {
         sh -c "$hook" >> "$PALIADIN_SPOOL/hook.stdout" 2>> "$PALIADIN_SPOOL/hook.stderr" || echo "$1: $?" >> "$PALIADIN_SPOOL/hook.stderr"
 }
 
+# asks TOOL: asks for leave as Claude Code does, whose hooks may wait long; gives what the hook has printed.
+asks() {
+    local hook file="$PALIADIN_SPOOL/work/decision.$$"
+    hook=$(sed -n "/\"PermissionRequest\": \[/,/^    \]/s/^ *\"command\": \"\(.*\)\",\$/\1/p" "$settings")
+    hook=${hook//\\\\/\\}
+    printf '{"session_id":"%s","cwd":"%s","hook_event_name":"PermissionRequest",%s}' "$session" "$PWD" "$1" |
+        sh -c "$hook" > "$file" 2>> "$PALIADIN_SPOOL/hook.stderr" &
+    local waits=$!
+    # Another tool runs meanwhile.
+    local other='"tool_name":"Read","tool_input":{"file_path":"/x"},"tool_use_id":"toolu_02"'
+    until grep -q '"attention"' "$PALIADIN_SPOOL/out/events.jsonl"; do sleep 0.05; done
+    event PreToolUse "$other"
+    event PostToolUse "$other,\"tool_response\":{}"
+    wait "$waits"
+    decision=$(< "$file")
+    rm "$file"
+}
+
 quoted() {
     local text=${1//\\/\\\\}
     text=${text//\"/\\\"}
@@ -58,6 +76,12 @@ while IFS= read -r -d $'\r' line; do
             event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'
             prompt
             continue
+            ;;
+    esac
+    case $prompt in
+        *"may I"*)
+            asks '"tool_name":"Bash","tool_input":{"command":"touch x","description":"Touch"}'
+            prompt="x] ${decision#*\"decision\":}"
             ;;
     esac
     [ "${prompt#*] }" = flags ] && prompt="x] ${prompt%%]*}"

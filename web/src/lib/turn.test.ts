@@ -200,6 +200,13 @@ test("a question of the agent is open until something else happens", () => {
   expect(again.attention?.number).toBeGreaterThan(asking.attention?.number ?? Infinity);
 });
 
+test("a question that is open although the answer went on is shown again", () => {
+  const told = after(sent, asks("1-2"), delta("1-3", "x"), delta("1-4", "y"));
+  expect(after(told, thinking("attention"))).toMatchObject({ attention: { id: "1-2" }, phase: "asking" });
+  expect(after(told, thinking("answering"), thinking("attention")).attention).toBeNull();
+  expect(after(told, asks("1-5"), thinking("attention")).attention?.id).toBe("1-5");
+});
+
 test("an answer to a question is kept while the agent still shows it", () => {
   const asking = after(sent, asks("1-2"));
   const answered = { ...asking, attention: asking.attention && { ...asking.attention, answered: true } };

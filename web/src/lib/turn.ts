@@ -48,6 +48,8 @@ export interface TurnView {
    * and the same in every tab.
    */
   attention: (Attention & { id: string; answered: boolean; number: number }) | null;
+  /** What it asked when a piece of the answer came: it may still ask, which the next `thinking` tells. */
+  askedBefore: TurnView["attention"];
   /** Why it failed. `message` is empty where only the code is known. */
   error: { code: string; message: string; retryable: boolean } | null;
   startedAt: string | null;
@@ -151,7 +153,8 @@ export function apply(before: TurnView, event: TurnEvent, now: number): TurnView
       const isWhole = "text" in event.data;
       const piece = "text" in event.data ? event.data.text : event.data.delta;
       const oneShot = view.text === "" ? isWhole : view.oneShot;
-      return { ...view, ...answering(view.text + piece), oneShot };
+      const askedBefore = view.attention ?? view.askedBefore;
+      return { ...view, ...answering(view.text + piece), askedBefore, oneShot };
     }
     case "resync": {
       const { text } = event.data;
@@ -166,7 +169,7 @@ export function apply(before: TurnView, event: TurnEvent, now: number): TurnView
         answered: false,
         number: event.id === null ? 0 : idNumber(event.id),
       };
-      return { ...view, attention, phase: "asking", position: null };
+      return { ...view, attention, askedBefore: null, phase: "asking", position: null };
     }
     case "thinking":
       return thinking(view, event.data, now);
@@ -211,18 +214,25 @@ function thinking(view: TurnView, data: ThinkingData, now: number): TurnView {
   const since = now - data.elapsed_seconds * 1000;
   const common = {
     activity: data.activity,
+    askedBefore: null,
     // The server counts in whole steps, and anew after a restart: the earliest beginning is the right one.
     workingSince: Math.min(since, view.workingSince ?? since),
   };
-  if (data.upstream === "attention" && view.attention) return { ...view, ...common, phase: "asking" };
-  const attention = data.upstream === "attention" ? view.attention : null;
+  const attention = data.upstream === "attention" ? (view.attention ?? view.askedBefore) : null;
+  if (attention) return { ...view, ...common, attention, phase: "asking" };
   if (data.upstream === "queued") return { ...view, ...common, attention };
   const phase = view.text === "" ? "working" : "answering";
   return { ...view, ...common, attention, phase, position: null };
 }
 
 /** What no longer holds once a turn is over. */
-const RESTING = { activity: null, workingSince: null, position: null, attention: null } as const;
+const RESTING = {
+  activity: null,
+  workingSince: null,
+  position: null,
+  attention: null,
+  askedBefore: null,
+} as const;
 
 const EMPTY: Omit<TurnView, "key" | "phase"> = {
   turnId: null,
