@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::incarnation::{Incarnation, gone, unavailable};
+use super::incarnation::{Incarnation, unavailable};
+use super::process::gone;
 use super::{delivery, reply, typing};
 use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
 use crate::turn::{ErrorCode, Memory, TurnId};

@@ -3,7 +3,8 @@
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::incarnation::{Incarnation, Unconfirmed, gone, unavailable};
+use super::incarnation::{Incarnation, Unconfirmed, unavailable};
+use super::process::gone;
 use super::reader::{Reader, Seen, refused};
 use super::typing::{self, ENTER_AGAIN, Typing};
 use crate::agent::envelope::{self, Flags};

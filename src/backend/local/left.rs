@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::incarnation::{Incarnation, process_start, unavailable};
+use super::incarnation::{Incarnation, unavailable};
+use super::process::{how_it_ended, process_start};
 use super::reader::Reader;
 use super::ready::wait_until_ready;
 use super::transcript::{Look, Transcript};
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::Spool;
-use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Fate, LeftAgent};
+use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Exit, Fate, LeftAgent};
 use crate::tmux::{Pane, PaneInfo, Server, TmuxError};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -133,12 +134,13 @@ impl LocalBackend {
         let was_seen = spool.as_ref().is_some_and(|spool| reports(spool).iter().any(|signal| is_of(signal, turn)));
         let typed_last = pane.and_then(|pane| pane.turn.as_deref()) == Some(turn.to_string().as_str());
         let fate = match pane {
-            Some(pane) if typed_last || was_seen => {
-                Fate::Died { how: how_it_ended(pane), said: self.said(session, turn) }
-            }
+            Some(pane) if typed_last || was_seen => Fate::Died {
+                how: how_it_ended(pane).unwrap_or_else(|| Exit::default().reason),
+                said: self.said(session, turn),
+            },
             // The fence is set with the paste, and this pane took nothing else in between.
             Some(_) => Fate::NotTyped,
-            None if was_seen => Fate::Died { how: "ended".to_owned(), said: self.said(session, turn) },
+            None if was_seen => Fate::Died { how: Exit::default().reason, said: self.said(session, turn) },
             None => Fate::Unknown,
         };
         Ok(Adopted::Gone(fate))
@@ -235,14 +237,6 @@ fn is_left_of(pane: &PaneInfo, place: &str) -> bool {
 /// Whether the process that `place` means is in this pane.
 fn is_there(pane: &PaneInfo, place: &str) -> bool {
     is_pane_of(pane, place) && !pane.dead && place.split(' ').nth(2) == Some(process_start(pane.pid).as_str())
-}
-
-fn how_it_ended(pane: &PaneInfo) -> String {
-    match (pane.dead_status, pane.dead_signal) {
-        (Some(status), _) => format!("exited with status {status}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    }
 }
 
 fn signal_lines(spool: &Spool) -> Vec<SignalLine> {

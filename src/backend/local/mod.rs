@@ -6,6 +6,7 @@ mod delivery;
 mod incarnation;
 mod launch;
 mod left;
+mod process;
 mod reader;
 mod ready;
 mod reply;

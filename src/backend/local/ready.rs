@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::incarnation::{Incarnation, gone};
+use super::incarnation::Incarnation;
+use super::process::gone;
 use super::{failed, typing};
 use crate::agent::profile::ReadySign;
 use crate::agent::signal::Signal;

@@ -5,7 +5,8 @@
 use tokio::sync::{MutexGuard, mpsc};
 use tokio::time::Instant;
 
-use super::incarnation::{Incarnation, Keyboard, Unconfirmed, gone, unavailable};
+use super::incarnation::{Incarnation, Keyboard, Unconfirmed, unavailable};
+use super::process::gone;
 use super::screen::{Message, Screen};
 use crate::agent::envelope;
 use crate::backend::{AgentEvent, BackendError, Job};

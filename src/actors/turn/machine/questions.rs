@@ -1,0 +1,105 @@
+//! What the agent asks of a person in a turn. It may ask several things at once; one of them is put to the person.
+
+use serde_json::json;
+
+use super::{Effect, Machine};
+use crate::agent::envelope;
+use crate::turn::{DIALOG, EventKind};
+
+/// What the agent asks of a person.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Asked {
+    pub(super) kind: String,
+    pub(super) prompt: String,
+    pub(super) options: Vec<String>,
+    /// Such a question stays open until that very one is over, whatever else the agent does meanwhile.
+    pub(super) name: Option<String>,
+}
+
+impl Asked {
+    /// It is answered in the terminal, and by no reply.
+    fn is_dialog(&self) -> bool {
+        self.kind == DIALOG
+    }
+}
+
+/// A question of the agent's that can be replied to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenQuestion {
+    /// Which of its questions in this turn (1, 2, …).
+    pub number: u32,
+    /// See [`AgentEvent::Attention`].
+    pub name: Option<String>,
+}
+
+/// Why a reply is not handed to the agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoReply {
+    /// The agent asks nothing, or not any more.
+    #[error("nothing is being asked, or it was answered already")]
+    NothingAsked,
+    /// A dialog is open in its terminal, to which nothing is typed.
+    #[error("this is answered in the agent's terminal only")]
+    InTerminal,
+    /// It asks for leave, and this is none of the answers to choose from.
+    #[error("the reply must be one of the options")]
+    NotAnOption,
+}
+
+impl Machine {
+    /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does and takes a reply.
+    pub fn asks(&self) -> Option<u32> {
+        self.asked.last().filter(|asked| !asked.is_dialog() && self.is_abreast()).map(|_| self.attentions)
+    }
+
+    /// The agent waits for a person.
+    pub fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// A later owner reads the questions anew: until it has come to the last one that was told, it does not know which one
+    /// a person means.
+    fn is_abreast(&self) -> bool {
+        self.attentions >= self.told.attentions
+    }
+
+    /// Whether this line may be handed to the agent as a reply, and to which of its questions.
+    pub fn reply(&self, line: &str) -> Result<OpenQuestion, NoReply> {
+        let asked = self.asked.last().ok_or(NoReply::NothingAsked)?;
+        if asked.is_dialog() {
+            return Err(NoReply::InTerminal);
+        }
+        if !self.is_abreast() {
+            return Err(NoReply::NothingAsked);
+        }
+        // An option is typed as any text is.
+        let chosen = asked.options.is_empty() || asked.options.iter().any(|option| envelope::line(option) == line);
+        let question = || OpenQuestion { number: self.attentions, name: asked.name.clone() };
+        if asked.kind == "permission" && !chosen { Err(NoReply::NotAnOption) } else { Ok(question()) }
+    }
+
+    /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
+    pub(super) fn put(mut self) -> (Self, Vec<Effect>) {
+        let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
+        // A dialog is none of the agent's questions, which a later owner reads and counts anew.
+        self.attentions += u32::from(!asked.is_dialog());
+        let is_news = asked.is_dialog() || self.attentions > self.told.attentions;
+        let data = json!({ "kind": asked.kind, "prompt": asked.prompt, "options": asked.options });
+        let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
+        (self, told.into_iter().chain([Effect::Attention(true)]).collect())
+    }
+
+    /// These are not asked any more: the one before the last is put to a person again, if the last is one of them.
+    pub(super) fn drop_questions(mut self, is_over: impl Fn(&Asked) -> bool) -> (Self, Vec<Effect>) {
+        let is_last_over = self.asked.last().is_some_and(&is_over);
+        self.asked.retain(|asked| !is_over(asked));
+        if is_last_over { self.put() } else { (self, Vec::new()) }
+    }
+
+    /// The agent does something again: it asks no more, save for the questions that have a name. Several tools may run at
+    /// once, and one of them waits.
+    pub(super) fn goes_on(self, effect: impl Into<Option<Effect>>) -> (Self, Vec<Effect>) {
+        let (machine, over) = self.drop_questions(|asked| asked.name.is_none());
+        (machine, effect.into().into_iter().chain(over).collect())
+    }
+}
