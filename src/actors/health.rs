@@ -1,13 +1,15 @@
 //! `health`: whether an agent of a session can be had, asked before each turn. What was found good holds for a while; what
 //! was found bad does not. Whoever asks while a probe is under way waits for that one.
 
-use std::collections::HashMap;
+mod known;
+
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use self::known::{Asked, Found, Known};
 use super::address::Address;
 use super::wiring::Wiring;
 use crate::backend::BackendError;
@@ -15,6 +17,8 @@ use crate::turn::ErrorCode;
 
 /// What is found of a session.
 pub type Health = Result<(), BackendError>;
+
+type KnownHealth = Known<oneshot::Sender<Health>>;
 
 /// How health is probed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,72 +47,43 @@ pub struct HealthActor {
     pub address: Address<HealthMsg>,
 }
 
-/// What is known.
-#[derive(Default)]
-pub struct HealthState {
-    /// Until when a session counts as healthy.
-    good_until: HashMap<String, Instant>,
-    /// By session; one at a time.
-    probes: HashMap<String, Probe>,
-    /// Numbers the probes.
-    count: u64,
-}
-
-struct Probe {
-    number: u64,
-    waiting: Vec<oneshot::Sender<Health>>,
-    /// It began before the last that happened to its session.
-    is_stale: bool,
-}
-
 impl Actor for HealthActor {
     type Msg = HealthMsg;
-    type State = HealthState;
+    type State = KnownHealth;
     type Arguments = ();
 
-    async fn pre_start(&self, myself: ActorRef<HealthMsg>, (): ()) -> Result<HealthState, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<HealthMsg>, (): ()) -> Result<KnownHealth, ActorProcessingErr> {
         self.address.bind(myself);
-        Ok(HealthState::default())
+        Ok(Known::new(self.wiring.limits.health.cache))
     }
 
     async fn handle(
         &self,
         _myself: ActorRef<HealthMsg>,
         message: HealthMsg,
-        state: &mut HealthState,
+        known: &mut KnownHealth,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
         match message {
-            HealthMsg::Check(session, reply) => self.check(state, session, reply),
-            HealthMsg::Probed(session, number, health) => self.probed(state, session, number, health),
-            HealthMsg::Forget(session) => {
-                state.good_until.remove(&session);
-                if let Some(probe) = state.probes.get_mut(&session) {
-                    probe.is_stale = true;
-                }
-            }
+            HealthMsg::Check(session, reply) => self.check(known, session, reply),
+            HealthMsg::Probed(session, number, health) => self.probed(known, session, number, &health),
+            HealthMsg::Forget(session) => known.forget(&session),
         }
-        let (healthy, now, count) = (state.good_until.len(), state.probes.len(), state.count);
-        self.address.gauge().note(format!("{healthy} healthy, {now} being probed, {count} probes so far"));
+        self.address.gauge().note(known.note());
         Ok(())
     }
 }
 
 impl HealthActor {
-    fn check(&self, state: &mut HealthState, session: String, reply: oneshot::Sender<Health>) {
-        if state.good_until.get(&session).is_some_and(|until| Instant::now() < *until) {
-            let _ = reply.send(Ok(()));
-        } else if let Some(probe) = state.probes.get_mut(&session) {
-            probe.waiting.push(reply);
-        } else {
-            self.probe(state, session, vec![reply]);
+    fn check(&self, known: &mut KnownHealth, session: String, reply: oneshot::Sender<Health>) {
+        match known.ask(&session, reply, Instant::now()) {
+            Asked::Good(reply) => drop(reply.send(Ok(()))),
+            Asked::Probe(number) => self.probe(session, number),
+            Asked::Waits => {}
         }
     }
 
-    fn probe(&self, state: &mut HealthState, session: String, waiting: Vec<oneshot::Sender<Health>>) {
-        state.count += 1;
-        let number = state.count;
-        state.probes.insert(session.clone(), Probe { number, waiting, is_stale: false });
+    fn probe(&self, session: String, number: u64) {
         let (backend, limit, name) = (self.wiring.backend.clone(), self.wiring.limits.health.timeout, session.clone());
         let probe = async move {
             timeout(limit, backend.probe(&name)).await.unwrap_or_else(|_| {
@@ -119,22 +94,14 @@ impl HealthActor {
         self.address.pipe(probe, move |health| HealthMsg::Probed(session, number, health));
     }
 
-    fn probed(&self, state: &mut HealthState, session: String, number: u64, health: Health) {
-        let Some(probe) = state.probes.remove(&session) else { return };
-        if probe.number != number {
-            state.probes.insert(session, probe);
-        } else if probe.is_stale {
-            self.probe(state, session, probe.waiting);
-        } else {
-            let now = Instant::now();
-            state.good_until.retain(|_, until| now < *until);
-            match &health {
-                Ok(()) => drop(state.good_until.insert(session, now + self.wiring.limits.health.cache)),
-                Err(error) => tracing::warn!(session, code = %error.code, reason = error.message, "no agent to be had"),
-            }
-            for reply in probe.waiting {
-                let _ = reply.send(health.clone());
-            }
+    fn probed(&self, known: &mut KnownHealth, session: String, number: u64, health: &Health) {
+        if let Err(error) = health {
+            tracing::warn!(session, code = %error.code, reason = error.message, "no agent to be had");
+        }
+        match known.probed(&session, number, health.is_ok(), Instant::now()) {
+            Found::Tell(waiting) => waiting.into_iter().for_each(|reply| drop(reply.send(health.clone()))),
+            Found::Again(number) => self.probe(session, number),
+            Found::Nothing => {}
         }
     }
 }
