@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Client, TestApp, Tested};
+use super::{Client, TestApp, Tested, processes};
 
 /// The first part of the agent sessions' names, and so of their accounts'.
 pub const PREFIX: &str = "pt";
@@ -107,13 +107,6 @@ fn managed(program: &str, arguments: &[&str]) -> Tested {
     }
 }
 
-/// Copies a program, to be run at once. By a process of its own: what another test starts at this moment would inherit the
-/// file that we write, and nobody can run a program that somebody may write to.
-pub fn copy_program(from: &Path, to: &Path, mode: &str) -> Tested {
-    let status = Command::new("install").args(["-m", mode]).args([from, to]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{} was not copied", from.display()).into()) }
-}
-
 impl TestApp {
     /// A product that is not started yet, whose parts other accounts can reach.
     pub fn for_accounts() -> Tested<Self> {
@@ -126,7 +119,7 @@ impl TestApp {
         }
         // Where the program was built others may not get to it.
         let program = app.root().join("bin/paliadin");
-        copy_program(Path::new(env!("CARGO_BIN_EXE_paliadin")), &program, "755")?;
+        processes::copy_program(Path::new(env!("CARGO_BIN_EXE_paliadin")), &program, "755")?;
         app.program = program;
         fs::write(app.typed_log(), "")?;
         fs::set_permissions(app.typed_log(), Permissions::from_mode(0o666))?;

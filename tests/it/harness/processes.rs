@@ -12,6 +12,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::{PATIENCE, Tested};
 
+/// Plays Claude Code.
+pub const CLAUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/hook/claude.sh");
+
 /// One process.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -111,4 +114,11 @@ pub fn end_tmux(socket: &Path, directory: &Path) -> Tested {
         }
     }
     Ok(())
+}
+
+/// Copies a program, to be run at once. By a process of its own: what another test starts at this moment would inherit the
+/// file that we write, and nobody can run a program that somebody may write to.
+pub fn copy_program(from: &Path, to: &Path, mode: &str) -> Tested {
+    let status = Command::new("install").args(["-m", mode]).args([from, to]).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{} was not copied", from.display()).into()) }
 }

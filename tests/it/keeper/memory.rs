@@ -1,11 +1,12 @@
 //! What an agent does not remember is told to it, once.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::json;
 
 use super::{QUICK, agent_is, agent_of};
+use crate::harness::processes;
 use crate::harness::{Client, TestApp, Tested, eventually};
 
 #[tokio::test]
@@ -63,8 +64,7 @@ async fn with_claude() -> Tested<TestApp> {
     let mut app = TestApp::prepare(&[QUICK])?;
     let bin = app.root().join("bin");
     fs::create_dir(&bin)?;
-    fs::write(bin.join("claude"), include_str!("../hook/claude.sh"))?;
-    fs::set_permissions(bin.join("claude"), fs::Permissions::from_mode(0o755))?;
+    processes::copy_program(Path::new(processes::CLAUDE), &bin.join("claude"), "755")?;
     let path = std::env::var("PATH")?;
     app.set("PATH", &format!("{}:{path}", bin.display()));
     app.set("PALIADIN_PROFILE", "claude");
@@ -92,6 +92,9 @@ async fn an_agent_takes_up_its_memory_again_or_is_told() -> Tested {
     let first = user.ask("a blue whale").await?;
     let conversation = first.session_id.clone();
     user.ended(&first).await?;
+    let skill = app.spool()?.join("work/.claude/skills/paliadin/SKILL.md");
+    assert!(skill.is_file(), "each session's working directory gets it");
+    assert!(!app.root().join("home/.claude").exists(), "and the home directory is left alone");
     kill_claude(&app, &user, 1).await?;
     let session = super::session(&user).await?;
     assert_eq!(session["last_reason"], "agent restarted after it was ended by signal 9, memory resumed");

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::accounts::{assert_opened, assert_talks};
 use super::{prints, shell};
 use crate::harness::accounts::{self, Account};
+use crate::harness::processes;
 use crate::harness::{Client, TestApp, Tested, eventually};
 
 /// Stands in whatever is not for the agent.
@@ -118,7 +119,7 @@ async fn a_server_that_is_not_root_works_with_another_account_by_its_group() -> 
     app.run_under(&server)?;
     // Stands for sudo: this copy gives whoever runs it any account.
     let setpriv = app.root().join("bin/setpriv");
-    accounts::copy_program(Path::new("/usr/bin/setpriv"), &setpriv, "4755")?;
+    processes::copy_program(Path::new("/usr/bin/setpriv"), &setpriv, "4755")?;
     let words = format!("'--reuid={0}', '--regid={0}', '--init-groups', '--'", agent.name);
     let fields = format!("owner = '{}'\nlaunch = ['{}', {words}]", agent.name, setpriv.display());
     app.choose("demo", &format!("command = ['{{paliadin}}', 'agent', 'demo']\n{fields}"))?;
