@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt};
 use rustix::process::Signal as OsSignal;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::incarnation::{Incarnation, unavailable};
 use super::process::gone;
 use super::{delivery, reply, typing};
+use crate::agent::spool::SpoolError;
 use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -54,29 +55,22 @@ impl Agent for Incarnation {
     }
 
     async fn finished(&self, turn: TurnId) {
-        let mut changes = self.changes.clone();
-        let mut exit = self.exit_watch();
-        loop {
-            changes.mark_unchanged();
+        let is_finished = || {
             // Not read then: what is reported from there on belongs to the turns that follow.
             if self.is_over(turn) {
-                return;
+                return Ok(true);
             }
-            let read = self.signals();
+            self.signals()?;
             let whole = self.is_whole(turn);
             let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
                 Ok(answer) => answer.is_some() && whole,
                 // An answer that is too long or cannot be read is one, too.
                 Err(_) => true,
             };
-            if read.is_err() || self.is_over(turn) || is_answered {
-                return;
-            }
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = gone(&mut exit) => return,
-            }
-        }
+            Ok(is_answered || self.is_over(turn))
+        };
+        // Of an agent whose reports cannot be read, nothing more is heard.
+        let _: Result<(), SpoolError> = self.until(is_finished).await;
     }
 
     async fn quiet_for(&self) -> Option<Duration> {
@@ -105,28 +99,18 @@ impl Agent for Incarnation {
             let message = "the message lies in the agent's input, or behind a dialog";
             return Err(BackendError::new(ErrorCode::UpstreamError, message));
         }
-        let deadline = Instant::now() + self.config.interrupt_timeout;
-        let mut changes = self.changes.clone();
-        let mut asked = false;
-        loop {
-            changes.mark_unchanged();
+        let has_stopped = || {
             self.signals().map_err(|error| BackendError::new(ErrorCode::UpstreamError, error.to_string()))?;
-            if self.is_over(turn) {
-                return Ok(());
-            }
-            if !asked {
-                asked = true;
-                let key = &self.config.profile.interrupt_key;
-                self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
-            }
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = gone(&mut exit) => return Ok(()),
-                () = tokio::time::sleep_until(deadline) => {
-                    return Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"));
-                }
-            }
+            Ok(self.is_over(turn))
+        };
+        if has_stopped()? {
+            return Ok(());
         }
+        let key = &self.config.profile.interrupt_key;
+        self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
+        timeout(self.config.interrupt_timeout, self.until(has_stopped)).await.unwrap_or_else(|_| {
+            Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"))
+        })
     }
 
     fn forget(&self, turn: TurnId, settled: bool) {
@@ -150,7 +134,7 @@ impl Agent for Incarnation {
             if let Some(signal) = signal {
                 self.signal_process(signal);
             }
-            if tokio::time::timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok() {
+            if timeout(self.config.interrupt_timeout, gone(&mut exit)).await.is_ok() {
                 return Ok(());
             }
         }

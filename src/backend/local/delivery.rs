@@ -127,30 +127,23 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
 /// Waits until the agent has said that it is done with the turn before, which was answered by a file: what it says until
 /// then would be taken for its word on this one. One that does not say so is interrupted in the end.
 async fn await_end(agent: &Incarnation, before: TurnId, reports: &Reports) -> Result<(), BackendError> {
-    let deadline = Instant::now() + agent.config.ready_timeout;
-    let (mut changes, mut exit) = (agent.changes.clone(), agent.exit_watch());
-    loop {
-        changes.mark_unchanged();
+    let is_done = || {
         agent.signals().map_err(refused)?;
-        if agent.is_done_with(before) {
-            return Ok(());
-        }
-        tokio::select! {
-            _ = changes.changed() => {}
-            // Typing says so.
-            _ = gone(&mut exit) => return Ok(()),
-            () = reports.closed() => return Err(typing::withdrawn()),
-            () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!(turn_id = %before, "the agent has answered and does not end its turn; interrupting it");
-                if let Err(error) = agent.interrupt(before).await {
-                    tracing::warn!(turn_id = %before, %error, "the agent did not stop; ending it");
-                    agent.close().await?;
-                    return Err(died("it did not end the turn before"));
-                }
-                return Ok(());
-            }
-        }
+        Ok(agent.is_done_with(before))
+    };
+    tokio::select! {
+        // That it is gone, typing says.
+        done = agent.until(is_done) => return done,
+        () = reports.closed() => return Err(typing::withdrawn()),
+        () = tokio::time::sleep(agent.config.ready_timeout) => {}
     }
+    tracing::warn!(turn_id = %before, "the agent has answered and does not end its turn; interrupting it");
+    if let Err(error) = agent.interrupt(before).await {
+        tracing::warn!(turn_id = %before, %error, "the agent did not stop; ending it");
+        agent.close().await?;
+        return Err(died("it did not end the turn before"));
+    }
+    Ok(())
 }
 
 /// Whether nobody knows if tmux ran the command.

@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::config::LocalConfig;
-use super::process::{process_start, watch_process};
+use super::process::{gone, process_start, watch_process};
 use super::transcript::{Look, Transcript};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
@@ -227,6 +227,22 @@ impl Incarnation {
     /// The agent said that it is done with this turn, or never had it.
     pub(super) fn is_over(&self, turn: TurnId) -> bool {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).over.contains(&turn)
+    }
+
+    /// Waits until this is so, or the agent's process is gone; looked at anew whenever the spool has changed.
+    pub(super) async fn until<E>(&self, mut is_so: impl FnMut() -> Result<bool, E>) -> Result<(), E> {
+        let (mut changes, mut exit) = (self.changes.clone(), self.exit_watch());
+        loop {
+            // Whatever changes from here on is told.
+            changes.mark_unchanged();
+            if is_so()? {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = gone(&mut exit) => return Ok(()),
+            }
+        }
     }
 
     /// Nothing of this turn, which was typed, will be reported any more. An agent without hooks says what it says about a

@@ -71,10 +71,7 @@ fn a_profile_can_say_how_to_ask_whether_its_program_is_signed_in() -> Tested {
 
 #[test]
 fn an_agent_under_another_account_is_tried_under_it() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let account = Account::make("pt-doctor-a", &[])?;
     let launch = accounts::words(&account.name);
     app.choose(

@@ -16,7 +16,7 @@ pub const PREFIX: &str = "pt";
 const TRIES: u32 = 3;
 
 /// Whether accounts can be made here; says so where not.
-pub fn can_be_made() -> bool {
+fn can_be_made() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     let has = |program| Command::new(program).arg("--version").output().is_ok();
     let can =
@@ -108,6 +108,11 @@ fn managed(program: &str, arguments: &[&str]) -> Tested {
 }
 
 impl TestApp {
+    /// As [`Self::for_accounts`]; `None` where none can be made.
+    pub fn with_accounts() -> Tested<Option<Self>> {
+        if can_be_made() { Self::for_accounts().map(Some) } else { Ok(None) }
+    }
+
     /// A product that is not started yet, whose parts other accounts can reach.
     pub fn for_accounts() -> Tested<Self> {
         let mut app = Self::prepare(&[("PALIADIN_SESSION_PREFIX", PREFIX)])?;

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{prints, shell};
-use crate::harness::accounts::{self, Account};
+use crate::harness::accounts::Account;
 use crate::harness::sse::kinds;
 use crate::harness::{Client, TestApp, Tested};
 
@@ -54,10 +54,7 @@ pub async fn assert_talks(user: &Client) -> Tested {
 
 #[tokio::test]
 async fn an_agent_of_another_account_is_talked_to_as_any_other() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     app.choose("demo", DEMO)?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
@@ -89,10 +86,7 @@ async fn an_agent_of_another_account_is_talked_to_as_any_other() -> Tested {
 
 #[tokio::test]
 async fn what_is_not_the_agents_own_is_refused() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     app.choose("demo", DEMO)?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
@@ -118,10 +112,7 @@ async fn what_is_not_the_agents_own_is_refused() -> Tested {
 
 #[tokio::test]
 async fn the_agent_has_what_its_account_has() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let launch =
         "owner = '{session}'\nlaunch = ['setpriv', '--reuid={session}', '--regid={session}', '--init-groups', '--']";
     app.choose("shell", &format!("{}\n{launch}", shell(&app)?))?;
@@ -143,10 +134,7 @@ async fn the_agent_has_what_its_account_has() -> Tested {
 
 #[tokio::test]
 async fn directories_are_put_right_when_accounts_are_switched_on_and_off() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let ours = "command = ['{paliadin}', 'agent', 'demo']";
     app.choose("demo", ours)?;
     app.boot().await?;
@@ -173,10 +161,7 @@ async fn directories_are_put_right_when_accounts_are_switched_on_and_off() -> Te
 
 #[tokio::test]
 async fn an_account_whose_group_has_others_in_it_gets_no_agent() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     app.choose("demo", DEMO)?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;

@@ -30,10 +30,7 @@ fn shown(path: &Path) -> String {
 
 #[tokio::test]
 async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let fields =
         "owner = '{session}'\nlaunch = ['setpriv', '--reuid={session}', '--regid={session}', '--init-groups', '--']";
     app.choose("shell", &format!("{}\n{fields}", shell(&app)?))?;
@@ -110,10 +107,7 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
 
 #[tokio::test]
 async fn a_server_that_is_not_root_works_with_another_account_by_its_group() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let name = format!("{}-{:08x}", accounts::PREFIX, std::process::id());
     let (agent, server) = (Account::make(&format!("{name}-a"), &[])?, Account::make(&format!("{name}-s"), &[])?);
     app.run_under(&server)?;
@@ -143,10 +137,7 @@ async fn a_server_that_is_not_root_works_with_another_account_by_its_group() -> 
 
 #[tokio::test]
 async fn an_agent_under_the_servers_own_account_cannot_look_into_its_process() -> Tested {
-    if !accounts::can_be_made() {
-        return Ok(());
-    }
-    let mut app = TestApp::for_accounts()?;
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let name = format!("{}-{:08x}-o", accounts::PREFIX, std::process::id());
     let server = Account::make(&name, &[])?;
     app.run_under(&server)?;
