@@ -284,6 +284,10 @@ pub trait Agent: Send + Sync + 'static {
     /// [`Agent::interrupt`] of the turn. An error tells whether it may have been typed all the same.
     async fn reply(&self, reply: Reply) -> Result<Replied, BackendError>;
 
+    /// Whether nothing more of this turn, which it was given, will be heard from the agent: it is gone, it has said so, or it
+    /// is one that need not say so once it has answered.
+    fn has_ended(&self, turn: TurnId) -> bool;
+
     /// Resolves when the agent is done with this turn, or gone.
     async fn finished(&self, turn: TurnId);
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::keeping::{Leave, Next};
 use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
@@ -13,6 +14,9 @@ use crate::actors::seats::{Ask, Seat};
 use crate::actors::session::{AgentChange, SessionMsg};
 use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
 use crate::turn::{ErrorCode, Memory, TurnId};
+
+/// Wait before an agent that was left is looked for again, where that could not be done.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Numbers the starts of agents in this process.
 static STARTS: AtomicU64 = AtomicU64::new(0);
@@ -148,13 +152,13 @@ impl PaneActor {
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
-        // The session runs nothing before this is known.
-        let limit = self.wiring.limits.health.timeout;
+        let health = self.wiring.health.clone();
+        // The session runs nothing before this is known: it shall not wait for a terminal that does not answer.
         let look = async move {
-            timeout(limit, backend.find(&name, &memory)).await.unwrap_or_else(|_| {
-                let message = format!("no answer within {} s", limit.as_secs_f32());
-                Err(BackendError::new(ErrorCode::TmuxUnavailable, message))
-            })
+            if let Ok(Err(error)) = health.ask(|reply| HealthMsg::Check(name.clone(), reply)).await {
+                return Err(error);
+            }
+            backend.find(&name, &memory).await
         };
         self.address.pipe(look, move |left| PaneMsg::Left(number, left));
     }
@@ -163,20 +167,28 @@ impl PaneActor {
         state.starting = None;
         let mut busy = None;
         match left {
+            // A turn whose keeper was started again waits for it; whoever opens it has its work stopped.
+            Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
             Ok(Some(LeftAgent { agent, works_on })) => {
+                for reply in state.waiting.drain(..) {
+                    let _ = reply.send(Ok(agent.clone()));
+                }
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
                 self.keep(state, agent, Origin::TakenOver);
                 busy = works_on;
             }
-            Ok(None) => {}
-            // Whoever needs an agent hears of it.
-            Err(error) => tracing::warn!(session = %self.name, %error, "not known whether an agent was left"),
+            Ok(None) => self.tell_starting(false),
+            // Whoever needs an agent hears of it; one that idles there is looked for again.
+            Err(error) => {
+                tracing::warn!(session = %self.name, %error, "not known whether an agent was left");
+                self.tell_starting(false);
+                self.address.pipe(sleep(LOOK_AGAIN), |()| PaneMsg::TakeOver);
+            }
         }
         let _ = self.session.send(SessionMsg::TookOver(busy));
         self.settle(state);
-        // No turn is run meanwhile; whoever asked before this keeper was started again gets the agent as any other.
-        for reply in std::mem::take(&mut state.waiting) {
-            self.open(state, reply);
+        if !state.waiting.is_empty() && state.starting.is_none() {
+            self.start(state, false);
         }
     }
 
@@ -185,6 +197,10 @@ impl PaneActor {
         if let Some(agent) = state.agent.as_ref().filter(is_kept) {
             let _ = reply.send(Ok(Adopted::Here(agent.clone())));
             return;
+        }
+        // The session waits for a look that is under way; this one finds the agent, too.
+        if state.starting.is_some() {
+            let _ = self.session.send(SessionMsg::TookOver(None));
         }
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);

@@ -128,7 +128,7 @@ impl SessionActor {
     /// once it had its time.
     pub(super) fn can_give(state: &SessionState) -> bool {
         let is_free = state.draining.as_ref().is_none_or(|draining| draining.is_late && !draining.is_interrupted);
-        state.current.is_none() && is_free && !state.ending
+        state.current.is_none() && is_free && !state.ending && !state.taking_over
     }
 
     /// Nothing runs, waits or is being ended, and nothing came that could.

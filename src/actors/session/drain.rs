@@ -1,7 +1,8 @@
 //! What follows a turn that is over while its agent is still at work on it: nothing is typed until the agent is idle.
 //!
 //! An agent that works to no purpose is interrupted at once. One that was given up, since it took too long, may go on: its
-//! answer is still wanted. When others wait, it gets some more time, and is interrupted then.
+//! answer is still wanted. One that has answered by a file comes to its end by itself; what it says until then would be
+//! taken for its word on the next turn. When others wait, either gets some more time, and is interrupted then.
 
 use super::{Draining, SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::PaneMsg;

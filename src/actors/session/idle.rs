@@ -7,11 +7,13 @@ use super::{AgentState, SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::{PaneMsg, Why};
 use crate::actors::turn::Leaves;
 use crate::store::Turn;
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::{ErrorCode, TurnId, TurnState};
 
-/// A turn that was given up may still be answered; one that was ended otherwise is not to be.
+/// A turn that was given up may still be answered, and one that was answered be brought to its end; one that was ended
+/// otherwise is not to be.
 fn is_wanted(turn: &Turn) -> bool {
-    matches!(turn.error_code, Some(ErrorCode::Timeout | ErrorCode::UpstreamSilence | ErrorCode::Uncertain))
+    turn.state == TurnState::Done
+        || matches!(turn.error_code, Some(ErrorCode::Timeout | ErrorCode::UpstreamSilence | ErrorCode::Uncertain))
 }
 
 impl SessionActor {

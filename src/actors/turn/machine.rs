@@ -12,6 +12,9 @@ use crate::backend::{AgentEvent, Fate};
 use crate::streams::log::Told;
 use crate::turn::{ErrorCode, EventKind, Outcome};
 
+/// Questions that an agent may ask at once; the first of more is not put to a person any more.
+const MAX_QUESTIONS: usize = 256;
+
 /// Where the run of a turn stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -122,6 +125,8 @@ pub enum Leaves {
     Idle,
     /// It works on it, to no purpose.
     Busy,
+    /// It has answered, and has not said yet that it is done.
+    Answered,
     /// It may come to an answer, which is still wanted.
     GivenUp,
 }
@@ -150,12 +155,19 @@ impl Machine {
         Self { shown: told.text.clone(), delivered: true, catching_up, resumed: true, told, ..Self::default() }
     }
 
-    /// What the agent may do with the turn although it is over.
-    pub fn leaves(&self) -> Leaves {
-        match (self.delivered && !self.settled, self.given_up) {
-            (false, _) => Leaves::Idle,
-            (true, true) => Leaves::GivenUp,
-            (true, false) => Leaves::Busy,
+    /// What the agent may do with the turn although it is over. `has_ended`: nothing more is to be heard of it.
+    pub fn leaves(&self, has_ended: bool) -> Leaves {
+        match (self.delivered, self.settled, self.given_up) {
+            (false, ..) => Leaves::Idle,
+            (true, true, _) => {
+                if has_ended {
+                    Leaves::Idle
+                } else {
+                    Leaves::Answered
+                }
+            }
+            (true, false, true) => Leaves::GivenUp,
+            (true, false, false) => Leaves::Busy,
         }
     }
 
@@ -238,6 +250,9 @@ impl Machine {
             AgentEvent::Attention { kind, prompt, options, reply: name } => {
                 // It takes the place of those that the agent goes on from, and of itself.
                 self.asked.retain(|other| other.name.is_some() && other.name != name);
+                if self.asked.len() == MAX_QUESTIONS {
+                    self.asked.remove(0);
+                }
                 self.asked.push(Asked { kind, prompt, options, name });
                 self.put()
             }

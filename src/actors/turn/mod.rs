@@ -98,6 +98,14 @@ pub struct TurnRun {
     asks: watch::Sender<Option<u32>>,
 }
 
+impl TurnRun {
+    /// What the agent may do with the turn although it is over.
+    fn leaves(&self) -> Leaves {
+        let has_ended = self.agent.as_ref().is_none_or(|agent| agent.has_ended(self.turn.turn_id));
+        self.machine.leaves(has_ended)
+    }
+}
+
 impl Drop for TurnRun {
     fn drop(&mut self) {
         self.asks.send_replace(None);
@@ -257,16 +265,16 @@ impl TurnActor {
             Effect::Close => {
                 if let Some(agent) = &run.agent {
                     // What an agent that still works needs and writes stays until it is done (see `PaneMsg::Quiesce`).
-                    match run.machine.leaves() {
+                    match run.leaves() {
                         Leaves::GivenUp => {}
                         leaves => {
-                            let is_quiet = leaves == Leaves::Idle || agent.exit().borrow().is_some();
+                            let is_quiet = leaves != Leaves::Busy || agent.exit().borrow().is_some();
                             // A late answer to a turn that failed is for the janitor.
                             let settled = is_quiet && !run.has_failed;
                             agent.forget(run.turn.turn_id, settled);
                         }
                     }
-                } else if run.machine.is_resumed() && run.machine.leaves() == Leaves::Idle {
+                } else if run.machine.is_resumed() && run.leaves() == Leaves::Idle {
                     self.wiring.backend.forget(&run.turn.agent_session, run.turn.turn_id);
                 }
                 self.over(myself, run, false);

@@ -115,7 +115,7 @@ impl TurnActor {
 
     pub(super) fn over(&self, myself: &ActorRef<TurnMsg>, run: &TurnRun, lost: bool) {
         let turn_id = run.turn.turn_id;
-        let leaves = run.machine.leaves();
+        let leaves = run.leaves();
         let _ = self.session.send(SessionMsg::TurnOver { turn_id, leaves, lost });
         myself.stop(None);
     }

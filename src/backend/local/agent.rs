@@ -54,6 +54,10 @@ impl Agent for Incarnation {
         reply::reply(self, &reply).await
     }
 
+    fn has_ended(&self, turn: TurnId) -> bool {
+        self.config.profile.hooks.is_none() || self.is_over(turn) || !self.is_alive()
+    }
+
     async fn finished(&self, turn: TurnId) {
         let is_finished = || {
             // Not read then: what is reported from there on belongs to the turns that follow.
@@ -61,6 +65,9 @@ impl Agent for Incarnation {
                 return Ok(true);
             }
             self.signals()?;
+            if self.config.profile.hooks.is_some() {
+                return Ok(self.is_over(turn));
+            }
             let whole = self.is_whole(turn);
             let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
                 Ok(answer) => answer.is_some() && whole,

@@ -13,7 +13,7 @@ use crate::agent::spool::Input;
 use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, put};
-use crate::turn::{ErrorCode, TurnId};
+use crate::turn::ErrorCode;
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
 pub(super) const PASTE_TRIES: usize = 5;
@@ -54,11 +54,6 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Confirmation, BackendError> {
     // Until it is typed: an interrupt waits for that, and keeps a turn that was not typed yet from being typed at all.
     let mut keyboard = typing::keyboard(agent, job).await?;
-    if let Some(before) = keyboard.typed.filter(|before| *before != job.turn_id && !agent.is_done_with(*before)) {
-        drop(keyboard);
-        await_end(agent, before, reports).await?;
-        keyboard = typing::keyboard(agent, job).await?;
-    }
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags = Flags {
@@ -112,7 +107,6 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
         let _ = agent.close().await;
     }
     pasted(outcome, if tries == 1 { "before the message was typed" } else { "the message may have been typed" })?;
-    keyboard.typed = Some(job.turn_id);
     if !by_sight {
         return Ok(Confirmation::begin(agent));
     }
@@ -122,28 +116,6 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
     }
     keyboard.unconfirmed = Some(Unconfirmed { turn: job.turn_id, entered: false });
     Ok(Confirmation::BySight(Box::new(Typing::begin(agent, job, &text, found))))
-}
-
-/// Waits until the agent has said that it is done with the turn before, which was answered by a file: what it says until
-/// then would be taken for its word on this one. One that does not say so is interrupted in the end.
-async fn await_end(agent: &Incarnation, before: TurnId, reports: &Reports) -> Result<(), BackendError> {
-    let is_done = || {
-        agent.signals().map_err(refused)?;
-        Ok(agent.is_done_with(before))
-    };
-    tokio::select! {
-        // That it is gone, typing says.
-        done = agent.until(is_done) => return done,
-        () = reports.closed() => return Err(typing::withdrawn()),
-        () = tokio::time::sleep(agent.config.ready_timeout) => {}
-    }
-    tracing::warn!(turn_id = %before, "the agent has answered and does not end its turn; interrupting it");
-    if let Err(error) = agent.interrupt(before).await {
-        tracing::warn!(turn_id = %before, %error, "the agent did not stop; ending it");
-        agent.close().await?;
-        return Err(died("it did not end the turn before"));
-    }
-    Ok(())
 }
 
 /// Whether nobody knows if tmux ran the command.

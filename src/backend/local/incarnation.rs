@@ -56,8 +56,6 @@ struct Followed {
 pub(super) struct Keyboard {
     /// The last turn that was interrupted.
     pub(super) interrupted: Option<TurnId>,
-    /// The last turn that was typed.
-    pub(super) typed: Option<TurnId>,
     /// The turn that may lie in the agent's input.
     pub(super) unconfirmed: Option<Unconfirmed>,
 }
@@ -197,7 +195,10 @@ impl Incarnation {
             match self.watch.attach(self.spool.path(), file.as_deref(), self.spool.owner()) {
                 Ok(()) => *watched = file,
                 // Its directory may not be there yet: then it is tried again with the next news.
-                Err(error) => tracing::debug!(place = self.place, %error, "what the agent writes down is not watched"),
+                Err(error) => {
+                    *watched = None;
+                    tracing::debug!(place = self.place, %error, "what the agent writes down is not watched");
+                }
             }
         }
         match transcript.as_mut()?.read(self.spool.owner()) {
@@ -243,12 +244,6 @@ impl Incarnation {
                 _ = gone(&mut exit) => return Ok(()),
             }
         }
-    }
-
-    /// Nothing of this turn, which was typed, will be reported any more. An agent without hooks says what it says about a
-    /// turn by name: it need not have said so.
-    pub(super) fn is_done_with(&self, turn: TurnId) -> bool {
-        self.config.profile.hooks.is_none() || self.is_over(turn)
     }
 
     /// This turn was not typed, and will not be.

@@ -60,7 +60,7 @@ fn dialog(screen: &Screen) -> AgentEvent {
     AgentEvent::Attention { kind: DIALOG.to_owned(), prompt: screen.told(), options: Vec::new(), reply: None }
 }
 
-pub(super) fn withdrawn() -> BackendError {
+fn withdrawn() -> BackendError {
     BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed")
 }
 

@@ -72,6 +72,13 @@ while IFS= read -r -d $'\r' line; do
     event PostToolUse "$tool,\"tool_response\":{\"stdout\":\"1\"}"
     case $prompt in
         *hang*) sleep 1000 ;;
+        *"by file"*)
+            # It answers, and has more to say, which nobody is to take for another answer.
+            id=${prompt:10:36} out=$PALIADIN_SPOOL/out
+            printf 'in a file' > "$out/beside"
+            mv "$out/beside" "$out/$id.txt"
+            read -r _ < "$HOME/go-on"
+            ;;
         *overload*)
             event StopFailure '"error":"server_error","last_assistant_message":"API Error: Overloaded"'
             prompt

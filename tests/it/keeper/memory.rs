@@ -60,7 +60,7 @@ async fn without_primer_turns_nothing_is_told() -> Tested {
 }
 
 /// A program that plays Claude Code, and can take up its memory again.
-async fn with_claude() -> Tested<TestApp> {
+pub async fn with_claude() -> Tested<TestApp> {
     let mut app = TestApp::prepare(&[QUICK])?;
     let bin = app.root().join("bin");
     fs::create_dir(&bin)?;
