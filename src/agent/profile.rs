@@ -28,8 +28,7 @@ const SESSION: &str = "{session}";
 const RESUME_ID: &str = "{resume_id}";
 
 /// Variables that every agent gets from the server's environment, where they are set. Nothing else of it is passed.
-pub const PASSED_ON: &[&str] =
-    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+const PASSED_ON: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
 /// How one agent program is started, typed to and interrupted. `config/agents/demo.toml` says what each field means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -311,6 +310,12 @@ impl Profile {
     /// The variables that the profile sets.
     pub fn variables(&self, places: &Places<'_>) -> Vec<(String, String)> {
         self.environment.iter().map(|(name, value)| (name.clone(), places.fill(value))).collect()
+    }
+
+    /// Variables of our environment that its agents may see.
+    pub fn passed_on(&self) -> Vec<(OsString, OsString)> {
+        let names = PASSED_ON.iter().copied().chain(self.pass_environment.iter().map(String::as_str));
+        names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
     }
 
     /// The name of the account that runs this session's agent; `None`: the server's own.

@@ -136,13 +136,14 @@ impl SpoolWatch {
     /// # Errors
     /// Where its directory is missing or not of that kind, or the kernel's limit of watches is reached.
     pub fn attach(&self, path: &Path, file: Option<&Path>, owner: Owner) -> Result<(), notify::Error> {
+        // Before anything is held: a path may lead to where an answer takes long.
+        let found = file.map(|file| Directory::of(file, path, owner)).transpose();
         // Two do not do this at once. What the kernel's thread needs is let go before the watcher is called, since the
         // watcher waits for that thread.
         let mut attached = lock(&self.inner.attached);
         let mut watcher = lock(&self.inner.watcher);
         self.inner.detach(path, &mut attached, &mut watcher);
-        let Some(file) = file else { return Ok(()) };
-        let (directory, name) = Directory::of(file, path, owner)?;
+        let Some((directory, name)) = found? else { return Ok(()) };
         let known = attached.values().map(|(known, _)| known).find(|known| known.identity == directory.identity);
         let directory = known.cloned().unwrap_or_else(|| Arc::new(directory));
         // Those who share it have it watched.

@@ -83,7 +83,13 @@ pub async fn local_config(config: &Config, profile: Profile) -> Result<LocalConf
 async fn agent_version(profile: &Profile) -> String {
     let (Some(_), Some(program)) = (profile.hooks, profile.command.first()) else { return String::new() };
     let mut command = tokio::process::Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .arg("--version")
+        .env_clear()
+        .envs(profile.passed_on())
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     match tokio::time::timeout(VERSION_TIMEOUT, command.output()).await {
         Ok(Ok(output)) => {
             let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();

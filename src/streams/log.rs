@@ -85,6 +85,8 @@ struct Inner {
     next: EventId,
     /// What a client that has seen everything holds as the answer.
     text: String,
+    /// The position in the queue that was told last.
+    queued_at: Option<u64>,
     /// Bytes of all frames so far.
     bytes: usize,
     pulse: Pulse,
@@ -150,6 +152,7 @@ impl TurnLog {
             entries: Vec::new(),
             next: EventId { epoch: 0, seq: 1 },
             text: String::new(),
+            queued_at: None,
             bytes: 0,
             pulse: Pulse::default(),
             changes: 0,
@@ -228,6 +231,11 @@ impl TurnLog {
     /// What a client that has seen everything holds as the answer.
     pub fn text(&self) -> String {
         self.read(|inner| inner.text.clone())
+    }
+
+    /// The position in the queue that its readers know.
+    pub fn queued_at(&self) -> Option<u64> {
+        self.read(|inner| inner.queued_at)
     }
 
     /// Where a reader begins that saw the event `seen` last.
@@ -313,6 +321,7 @@ impl Inner {
             EventKind::Resync => {
                 self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
             }
+            EventKind::Queued => self.queued_at = event.data.get("position").and_then(Value::as_u64),
             _ => {}
         }
         let frame = frame::event(event);

@@ -178,7 +178,8 @@ impl SessionActor {
         Ok(())
     }
 
-    /// Tells the turns that wait how many are before them now; those after `moved` only, where that is given.
+    /// Tells the turns that wait how many are before them now, where that is news; those after `moved` only, where that
+    /// is given.
     fn tell_positions(&self, state: &SessionState, moved: Option<TurnId>) {
         let running = usize::from(state.current.is_some());
         for (index, turn_id) in state.queued.iter().enumerate() {
@@ -189,6 +190,9 @@ impl SessionActor {
             }
             let Some(log) = self.wiring.streams.get(*turn_id) else { continue };
             let ahead = u32::try_from(index + running).unwrap_or(u32::MAX);
+            if log.queued_at() == Some(ahead.into()) {
+                continue;
+            }
             let event = log.stage(EventKind::Queued, queued_data(*turn_id, ahead));
             log.publish(std::slice::from_ref(&event));
             self.wiring.recorder.append(*turn_id, vec![event]);

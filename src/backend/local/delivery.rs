@@ -8,12 +8,12 @@ use super::process::gone;
 use super::reader::{Reader, Seen, refused};
 use super::typing::{self, ENTER_AGAIN, Typing};
 use crate::agent::envelope::{self, Flags};
-use crate::agent::profile::NewlineManner;
+use crate::agent::profile::{NewlineManner, ReplyManner};
 use crate::agent::spool::Input;
 use crate::backend::{Agent, AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::tmux::{Newline, Paste, Pasted, TmuxError, paste, put};
-use crate::turn::ErrorCode;
+use crate::turn::{DIALOG, ErrorCode};
 
 /// Tries of a paste whose fate is unknown because the tmux client ended. The fence makes them harmless.
 pub(super) const PASTE_TRIES: usize = 5;
@@ -144,6 +144,18 @@ pub(super) fn died(how: &str) -> BackendError {
     BackendError::new(ErrorCode::AgentDied, format!("the agent ended: {how}"))
 }
 
+/// A question for which no hook waits, where replies go to hooks, is one for the terminal.
+fn placed(agent: &Incarnation, event: AgentEvent) -> AgentEvent {
+    match event {
+        AgentEvent::Attention { prompt, options, reply: None, .. }
+            if agent.config.profile.reply == Some(ReplyManner::Hook) =>
+        {
+            AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, reply: None }
+        }
+        event => event,
+    }
+}
+
 /// Reports what the turn's files show until they show its end.
 async fn follow(
     agent: &Incarnation,
@@ -179,7 +191,7 @@ async fn follow(
             report(reports, AgentEvent::Started).await?;
         }
         for event in events {
-            report(reports, event).await?;
+            report(reports, placed(agent, event)).await?;
         }
         if let Some(ending) = ending {
             return Ok(ending);

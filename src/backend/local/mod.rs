@@ -15,7 +15,6 @@ mod transcript;
 mod trial;
 mod typing;
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ pub use trial::{Outcome, Trial, Unanswered};
 use self::incarnation::{Incarnation, unavailable};
 use self::ready::wait_until_ready;
 use super::{Adopted, Agent, Backend, BackendError, LeftAgent, Opened, Origin};
-use crate::agent::profile::{PASSED_ON, Profile, RestartPolicy};
+use crate::agent::profile::RestartPolicy;
 use crate::agent::spool::Spool;
 use crate::agent::watch::SpoolWatch;
 use crate::faults;
@@ -77,7 +76,7 @@ impl LocalBackend {
         let config = ServerConfig {
             program: self.config.tmux.clone(),
             socket: self.config.socket.clone(),
-            env: passed_on(&self.config.profile),
+            env: self.config.profile.passed_on(),
             width: SIZE.0,
             height: SIZE.1,
         };
@@ -145,12 +144,6 @@ async fn again<T, R: Future<Output = Result<T, TmuxError>>>(command: impl Fn() -
         }
     }
     command().await
-}
-
-/// Variables of our environment that agents may see.
-fn passed_on(profile: &Profile) -> Vec<(OsString, OsString)> {
-    let names = PASSED_ON.iter().copied().chain(profile.pass_environment.iter().map(String::as_str));
-    names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
 }
 
 fn failed(message: impl std::fmt::Display) -> BackendError {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::incarnation::unavailable;
 use super::ready::wait_until_ready;
-use super::{LocalBackend, again, failed, launch, passed_on};
+use super::{LocalBackend, again, failed, launch};
 use crate::agent::profile::{Places, ReadySign, program_on_path};
 use crate::agent::spool::Spool;
 use crate::backend::{Agent, BackendError};
@@ -131,7 +131,7 @@ impl LocalBackend {
         let settings = spool.path().join("in").join("settings.json");
         let places = Places { own, settings: Some(&settings), session, spool: spool.path() };
         let (launch, program) = profile.program(&places);
-        Ok(Trial { spool, spec, passed_on: passed_on(profile), launch, program })
+        Ok(Trial { spool, spec, passed_on: profile.passed_on(), launch, program })
     }
 
     /// Starts its agent and waits until that is ready. It is ended in any case.

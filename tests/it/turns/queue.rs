@@ -1,5 +1,6 @@
 //! Who is served when.
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Event, TestApp, Tested, eventually};
@@ -105,5 +106,27 @@ async fn waiting_turns_are_told_how_they_move_up() -> Tested {
         events.iter().filter(|event| event.kind == "queued").map(|event| event.data["position"].clone()).collect();
     assert_eq!(positions, [json!(2), json!(1)]);
     assert_eq!(user.turn(&turns[2].turn_id).await?["response"], "last");
+    Ok(())
+}
+
+/// Several are accepted before the first one has been started, which changes the position of none of them.
+#[tokio::test]
+async fn a_position_is_told_once() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let ask = |number: u32| {
+        let user = user.clone();
+        async move { user.ask(&format!("!echo {number}")).await }
+    };
+    let turns = try_join_all((0..8).map(ask)).await?;
+    for turn in &turns {
+        let events = user.collect(turn).await?;
+        let mut positions: Vec<_> =
+            events.iter().filter(|event| event.kind == "queued").map(|event| &event.data["position"]).collect();
+        assert_eq!(positions.first(), Some(&&json!(turn.position)));
+        let told = positions.len();
+        positions.dedup();
+        assert_eq!(positions.len(), told, "told again: {positions:?}");
+    }
     Ok(())
 }
