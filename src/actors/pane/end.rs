@@ -102,6 +102,8 @@ impl PaneActor {
         }
         if state.starting.is_some() {
             state.closing.push((why, reply));
+            // It need not get ready first.
+            state.opening = None;
             return;
         }
         if state.agent.is_none() {

@@ -113,6 +113,8 @@ pub struct PaneState {
     seating: Option<JoinHandle<()>>,
     /// The start waits until the last end is long enough ago.
     resting: bool,
+    /// An agent is being started; dropping it gives that up.
+    opening: Option<oneshot::Sender<()>>,
     /// Nobody asked for the agent that is being started.
     unasked: bool,
     waiting: Vec<oneshot::Sender<Ready>>,
@@ -151,6 +153,7 @@ impl Actor for PaneActor {
             starting: None,
             seating: None,
             resting: false,
+            opening: None,
             unasked: false,
             waiting: Vec::new(),
             closing: Vec::new(),

@@ -112,7 +112,14 @@ impl PaneActor {
         state.seat = Some(seat);
         self.address.gauge().note("starting the agent");
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
-        let open = async move { backend.open(&name, &memory).await };
+        let (opening, given_up) = oneshot::channel::<()>();
+        state.opening = Some(opening);
+        let open = async move {
+            tokio::select! {
+                opened = backend.open(&name, &memory) => opened,
+                _ = given_up => Err(BackendError::new(ErrorCode::SessionReset, "the start was given up")),
+            }
+        };
         self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
     }
 
@@ -242,20 +249,21 @@ impl PaneActor {
 
     pub(super) fn started(&self, state: &mut PaneState, mut opened: Result<Opened, BackendError>) {
         state.starting = None;
+        state.opening = None;
         if !state.closing.is_empty() {
-            if let Ok(Opened { agent, .. }) = opened {
-                let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
-                tokio::spawn(async move {
-                    let closed = agent.close().await;
-                    drop(seat);
-                    for (_, reply) in closing {
-                        let _ = reply.send(closed.clone());
-                    }
-                });
-            }
-            for (_, reply) in state.closing.drain(..) {
-                let _ = reply.send(Ok(()));
-            }
+            let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
+            let (backend, name) = (self.wiring.backend.clone(), self.name.clone());
+            tokio::spawn(async move {
+                let closed = match opened {
+                    Ok(Opened { agent, .. }) => agent.close().await,
+                    // What was started of it may be there.
+                    Err(_) => backend.end(&name).await,
+                };
+                drop(seat);
+                for (_, reply) in closing {
+                    let _ = reply.send(closed.clone());
+                }
+            });
             opened = Err(BackendError::new(ErrorCode::SessionReset, "the agent session was reset"));
         }
         let ready = opened.map(|Opened { agent, origin }| {
