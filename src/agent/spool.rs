@@ -81,12 +81,25 @@ pub enum SpoolError {
         name: String,
         /// What it said.
         error: String,
+        /// It lacks something that is there again in a moment: descriptors, or memory.
+        passing: bool,
     },
 }
 
 impl SpoolError {
-    fn io(name: &str, error: impl std::fmt::Display) -> Self {
-        Self::Io { name: name.to_owned(), error: error.to_string() }
+    fn io(name: &str, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        let errno = Errno::from_io_error(&error);
+        let passing = errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(&errno));
+        if passing {
+            tracing::warn!(name, %error, "a spool cannot be used for the moment");
+        }
+        Self::Io { name: name.to_owned(), error: error.to_string(), passing }
+    }
+
+    /// Nothing is known of the file; whoever looks again in a moment may know.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Io { passing: true, .. })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Adopted, Backend, BackendError, Fate, LeftAgent, Opened};
+use super::{Adopted, Backend, BackendError, Fate, GiveUp, LeftAgent, Opened};
 use crate::agent::profile::RestartPolicy;
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -37,11 +37,16 @@ impl Backend for DisabledBackend {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
-    async fn open(&self, _session: &str, _memory: &Memory) -> Result<Opened, BackendError> {
+    async fn open(&self, _session: &str, _memory: &Memory, _give_up: &GiveUp) -> Result<Opened, BackendError> {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
-    async fn find(&self, _session: &str, _memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
+    async fn find(
+        &self,
+        _session: &str,
+        _memory: &Memory,
+        _give_up: &GiveUp,
+    ) -> Result<Option<LeftAgent>, BackendError> {
         Ok(None)
     }
 

@@ -1,6 +1,7 @@
 //! Backends: where agent sessions live. One trait; every implementation streams the same [`AgentEvent`]s.
 
 mod disabled;
+mod give_up;
 mod local;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use disabled::DisabledBackend;
+pub use give_up::{GiveUp, Giver};
 pub use local::{LocalBackend, LocalConfig, Outcome, Trial, Unanswered};
 
 use crate::agent::profile::RestartPolicy;
@@ -119,6 +121,10 @@ pub struct LeftAgent {
     pub agent: Arc<dyn Agent>,
     /// The turn on which it may still be at work; that turn is over.
     pub works_on: Option<TurnId>,
+    /// It says by itself when it is done with a turn, also with one that it has answered by a file.
+    pub tells_end: bool,
+    /// It was not started as one would be now: it is to be ended when it is done.
+    pub outdated: bool,
 }
 
 /// What became of a reply.
@@ -221,12 +227,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The agent of a session, idle and ready. One that an earlier owner left is taken over, if it was started as this one
     /// would be; else it is ended, and a new one started, which takes up `memory` if it can. `memory` is what the session's
-    /// last agent was known to remember.
-    async fn open(&self, session: &str, memory: &Memory) -> Result<Opened, BackendError>;
+    /// last agent was known to remember. Given up, it ends what it has started.
+    async fn open(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Opened, BackendError>;
 
-    /// The agent of a session that an earlier owner left, if it was started as one would be now; what it works on is left
-    /// to it. None is started. One that was started otherwise and idles is ended.
-    async fn find(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError>;
+    /// The agent of a session that an earlier owner left; what it works on is left to it. None is started. One that was not
+    /// started as one would be now, and idles, is ended.
+    async fn find(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Option<LeftAgent>, BackendError>;
 
     /// The very agent at `place` (see [`Agent::place`]), for which an earlier owner made the intent to type `turn`.
     async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;

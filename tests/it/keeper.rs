@@ -4,6 +4,7 @@
 mod left;
 mod memory;
 mod policies;
+mod resets;
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use crate::harness::{Client, TestApp, Tested};
 const SHELL: &str = include_str!("launch/shell.sh");
 
 /// Puts the agent that is a shell where every account can run it; gives the `command` of its profile.
-fn shell(app: &TestApp) -> Tested<String> {
+pub fn shell(app: &TestApp) -> Tested<String> {
     let script = app.root().join("bin/shell.sh");
     fs::write(&script, SHELL)?;
     fs::set_permissions(&script, Permissions::from_mode(0o755))?;

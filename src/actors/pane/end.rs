@@ -1,10 +1,12 @@
 //! How the keeper parts from an agent: it ends by itself, or is ended.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::{PaneActor, PaneMsg, PaneState, Why};
 use crate::actors::session::{AgentChange, SessionMsg};
-use crate::backend::{BackendError, Exit};
+use crate::backend::{Agent, BackendError, Exit};
 use crate::turn::{Memory, TurnId};
 
 impl PaneActor {
@@ -103,14 +105,22 @@ impl PaneActor {
         if state.starting.is_some() {
             state.closing.push((why, reply));
             // It need not get ready first.
-            state.opening = None;
+            if let Some(giver) = &state.giver {
+                giver.give_up();
+            }
             return;
         }
         if state.agent.is_none() {
             state.seat = None;
         }
         let (agent, backend, name) = (state.agent.clone(), self.wiring.backend.clone(), self.name.clone());
-        state.ended = agent.as_ref().map(|agent| (agent.place().to_owned(), why));
+        // After a reset that did not get through it shall remember nothing all the same.
+        let is_reset = |agent: &&Arc<dyn Agent>| {
+            state.ended.as_ref().is_some_and(|(ended, why)| ended == agent.place() && *why == Why::Reset)
+        };
+        if agent.as_ref().filter(is_reset).is_none() {
+            state.ended = agent.as_ref().map(|agent| (agent.place().to_owned(), why));
+        }
         tokio::spawn(async move {
             let closed = match agent {
                 Some(agent) => agent.close().await,

@@ -17,7 +17,7 @@ use super::address::Address;
 use super::seats::Seat;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
-use crate::backend::{Adopted, Agent, BackendError, Exit, LeftAgent, Opened};
+use crate::backend::{Adopted, Agent, BackendError, Exit, Giver, LeftAgent, Opened};
 use crate::turn::{Memory, TurnId};
 
 /// What an `Open` is answered.
@@ -76,6 +76,8 @@ pub enum Why {
     Idle,
     /// It did not stop its work on a turn that is over.
     Stuck,
+    /// It was not started as one would be now.
+    Outdated,
 }
 
 impl Why {
@@ -86,6 +88,7 @@ impl Why {
             Self::Seat => "because others waited for its place",
             Self::Idle => "because nobody had needed it for a while",
             Self::Stuck => "because it did not stop its work",
+            Self::Outdated => "because it had been started with other settings",
         }
     }
 }
@@ -113,8 +116,8 @@ pub struct PaneState {
     seating: Option<JoinHandle<()>>,
     /// The start waits until the last end is long enough ago.
     resting: bool,
-    /// An agent is being started; dropping it gives that up.
-    opening: Option<oneshot::Sender<()>>,
+    /// Gives up the start, or the look for an agent that was left, that is under way.
+    giver: Option<Giver>,
     /// Nobody asked for the agent that is being started.
     unasked: bool,
     waiting: Vec<oneshot::Sender<Ready>>,
@@ -153,7 +156,7 @@ impl Actor for PaneActor {
             starting: None,
             seating: None,
             resting: false,
-            opening: None,
+            giver: None,
             unasked: false,
             waiting: Vec::new(),
             closing: Vec::new(),

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::keeping::{Leave, Next};
 use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
 use crate::actors::health::HealthMsg;
 use crate::actors::seats::{Ask, Seat};
-use crate::actors::session::{AgentChange, SessionMsg};
-use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
+use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Takeover};
+use crate::backend::{Adopted, Agent, BackendError, Giver, LeftAgent, Opened, Origin};
 use crate::turn::{ErrorCode, Memory, TurnId};
-
-/// Wait before an agent that was left is looked for again, where that could not be done.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Numbers the starts of agents in this process.
 static STARTS: AtomicU64 = AtomicU64::new(0);
@@ -112,20 +108,16 @@ impl PaneActor {
         state.seat = Some(seat);
         self.address.gauge().note("starting the agent");
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
-        let (opening, given_up) = oneshot::channel::<()>();
-        state.opening = Some(opening);
-        let open = async move {
-            tokio::select! {
-                opened = backend.open(&name, &memory) => opened,
-                _ = given_up => Err(BackendError::new(ErrorCode::SessionReset, "the start was given up")),
-            }
-        };
+        let (giver, give_up) = Giver::new();
+        state.giver = Some(giver);
+        let open = async move { backend.open(&name, &memory, &give_up).await };
         self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
     }
 
-    /// Nobody waits for an agent any more. One that is started unasked is started all the same.
+    /// Nobody waits for an agent any more. One that is started unasked is started all the same, unless others would lose
+    /// theirs for it.
     pub(super) fn unwanted(&self, state: &mut PaneState) {
-        if !state.unasked {
+        if !state.unasked || state.seating.is_some() {
             self.give_up_start(state);
         }
     }
@@ -153,46 +145,53 @@ impl PaneActor {
 
     pub(super) fn take_over(&self, state: &mut PaneState) {
         if state.agent.is_some() || state.starting.is_some() {
-            let _ = self.session.send(SessionMsg::TookOver(None));
+            let _ = self.session.send(SessionMsg::TookOver(Takeover::Idle));
             return;
         }
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
         let health = self.wiring.health.clone();
+        let (giver, give_up) = Giver::new();
+        state.giver = Some(giver);
         // The session runs nothing before this is known: it shall not wait for a terminal that does not answer.
         let look = async move {
             if let Ok(Err(error)) = health.ask(|reply| HealthMsg::Check(name.clone(), reply)).await {
                 return Err(error);
             }
-            backend.find(&name, &memory).await
+            backend.find(&name, &memory, &give_up).await
         };
         self.address.pipe(look, move |left| PaneMsg::Left(number, left));
     }
 
     pub(super) fn left(&self, state: &mut PaneState, left: Result<Option<LeftAgent>, BackendError>) {
         state.starting = None;
-        let mut busy = None;
+        state.giver = None;
+        let mut told = Takeover::Idle;
         match left {
             // A turn whose keeper was started again waits for it; whoever opens it has its work stopped.
             Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
-            Ok(Some(LeftAgent { agent, works_on })) => {
+            Ok(Some(LeftAgent { agent, works_on, tells_end, outdated })) => {
                 for reply in state.waiting.drain(..) {
                     let _ = reply.send(Ok(agent.clone()));
                 }
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
                 self.keep(state, agent, Origin::TakenOver);
-                busy = works_on;
+                if let Some(turn_id) = works_on {
+                    told = Takeover::Busy(LeftBusy { turn_id, tells_end, outdated });
+                }
             }
             Ok(None) => self.tell_starting(false),
+            // It is being ended, for a reset.
+            Err(_) if !state.closing.is_empty() => self.tell_starting(false),
             // Whoever needs an agent hears of it; one that idles there is looked for again.
             Err(error) => {
                 tracing::warn!(session = %self.name, %error, "not known whether an agent was left");
                 self.tell_starting(false);
-                self.address.pipe(sleep(LOOK_AGAIN), |()| PaneMsg::TakeOver);
+                told = Takeover::Unknown;
             }
         }
-        let _ = self.session.send(SessionMsg::TookOver(busy));
+        let _ = self.session.send(SessionMsg::TookOver(told));
         self.settle(state);
         if !state.waiting.is_empty() && state.starting.is_none() {
             self.start(state, false);
@@ -207,7 +206,7 @@ impl PaneActor {
         }
         // The session waits for a look that is under way; this one finds the agent, too.
         if state.starting.is_some() {
-            let _ = self.session.send(SessionMsg::TookOver(None));
+            let _ = self.session.send(SessionMsg::TookOver(Takeover::Idle));
         }
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         state.starting = Some(number);
@@ -249,7 +248,7 @@ impl PaneActor {
 
     pub(super) fn started(&self, state: &mut PaneState, mut opened: Result<Opened, BackendError>) {
         state.starting = None;
-        state.opening = None;
+        state.giver = None;
         if !state.closing.is_empty() {
             let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
             let (backend, name) = (self.wiring.backend.clone(), self.name.clone());

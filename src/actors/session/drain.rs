@@ -5,13 +5,13 @@
 //! taken for its word on the next turn. When others wait, either gets some more time, and is interrupted then.
 
 use super::{Draining, SessionActor, SessionMsg, SessionState};
-use crate::actors::pane::PaneMsg;
+use crate::actors::pane::{PaneMsg, Why};
 use crate::actors::turn::Leaves;
 use crate::turn::TurnId;
 
 impl SessionActor {
     pub(super) fn drain(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves) {
-        state.draining = Some(Draining { turn_id, is_late: false, is_interrupted: false });
+        state.draining = Some(Draining { turn_id, is_late: false, is_interrupted: false, is_outdated: false });
         if leaves == Leaves::Busy {
             return self.interrupt(state);
         }
@@ -37,8 +37,10 @@ impl SessionActor {
     }
 
     pub(super) fn quiet(&self, state: &mut SessionState, turn_id: TurnId) {
-        if state.draining.as_ref().is_some_and(|draining| draining.turn_id == turn_id) {
-            state.draining = None;
+        if let Some(drained) = state.draining.take_if(|draining| draining.turn_id == turn_id) {
+            if drained.is_outdated && !state.ending {
+                self.end_agent(state, Why::Outdated);
+            }
             self.look(state);
             self.note(state);
         }

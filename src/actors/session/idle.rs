@@ -5,16 +5,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{AgentState, SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::{PaneMsg, Why};
-use crate::actors::turn::Leaves;
-use crate::store::Turn;
-use crate::turn::{ErrorCode, TurnId, TurnState};
-
-/// A turn that was given up may still be answered, and one that was answered be brought to its end; one that was ended
-/// otherwise is not to be.
-fn is_wanted(turn: &Turn) -> bool {
-    turn.state == TurnState::Done
-        || matches!(turn.error_code, Some(ErrorCode::Timeout | ErrorCode::UpstreamSilence | ErrorCode::Uncertain))
-}
 
 impl SessionActor {
     /// The agent idles from now on, unless a turn runs.
@@ -58,31 +48,5 @@ impl SessionActor {
         // Where it cannot be ended, that is logged there.
         let close = async move { pane.ask(|reply| PaneMsg::Close(why, reply)).await };
         self.address.pipe(close, |closed| SessionMsg::SeatGiven(matches!(closed, Ok(Ok(())))));
-    }
-
-    /// Whether an agent was left is known. Where it works on a turn that is over, nothing is typed until it is done with it;
-    /// whether its answer is still wanted, the row tells.
-    pub(super) fn took_over(&self, state: &mut SessionState, works_on: Option<TurnId>) {
-        state.taking_over = false;
-        if let Some(turn_id) = works_on {
-            self.still_works(state, turn_id);
-        }
-        self.look(state);
-    }
-
-    fn still_works(&self, state: &mut SessionState, turn_id: TurnId) {
-        if state.current.is_none() && state.draining.is_none() && !state.ending {
-            self.drain(state, turn_id, Leaves::GivenUp);
-            self.note(state);
-            let store = self.wiring.store.clone();
-            let read = async move { store.turn(turn_id).await.ok().flatten().is_some_and(|turn| is_wanted(&turn)) };
-            self.address.pipe(read, move |wanted| SessionMsg::StillWanted(turn_id, wanted));
-        }
-    }
-
-    pub(super) fn still_wanted(&self, state: &mut SessionState, turn_id: TurnId, wanted: bool) {
-        if !wanted && state.draining.as_ref().is_some_and(|draining| draining.turn_id == turn_id) {
-            self.interrupt(state);
-        }
     }
 }

@@ -10,6 +10,7 @@ mod idle;
 mod intake;
 mod queue;
 mod report;
+mod takeover;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ use cancel::{Cancelling, Ended};
 pub use intake::{Question, SubmitError, Submitted};
 use queue::Queue;
 pub use report::{AgentState, LastExit, LastStart, Report};
+
+use takeover::Standing;
+pub use takeover::{LeftBusy, Takeover};
 
 use super::address::Address;
 use super::pane::PaneMsg;
@@ -61,10 +65,12 @@ pub enum SessionMsg {
     DrainLate(TurnId),
     /// The agent started, or ended.
     AgentChanged(AgentChange),
-    /// The keeper has looked for an agent that was left. It may still be at work on this turn, which is over.
-    TookOver(Option<TurnId>),
-    /// Whether the answer to that turn is wanted.
-    StillWanted(TurnId, bool),
+    /// The keeper has looked for an agent that was left.
+    TookOver(Takeover),
+    /// How the turn stands on which it may still be at work.
+    LeftAtWork(LeftBusy, Standing),
+    /// Look for an agent that was left: this could not be done before.
+    TakeOver,
     /// The agent has idled for as long as it may, if it was not needed since.
     IdleLate,
     /// End this turn, if it is not over, in the name of whoever is named.
@@ -192,6 +198,8 @@ struct Draining {
     is_late: bool,
     /// It is being interrupted.
     is_interrupted: bool,
+    /// The agent is ended then: it was not started as one would be now.
+    is_outdated: bool,
 }
 
 struct Current {
@@ -286,8 +294,9 @@ impl Actor for SessionActor {
             SessionMsg::Quiet(turn_id) => self.quiet(state, turn_id),
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
-            SessionMsg::TookOver(works_on) => self.took_over(state, works_on),
-            SessionMsg::StillWanted(turn_id, wanted) => self.still_wanted(state, turn_id, wanted),
+            SessionMsg::TookOver(takeover) => self.took_over(state, takeover),
+            SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, &left, standing),
+            SessionMsg::TakeOver => Self::take_over(state),
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),

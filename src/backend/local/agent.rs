@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::incarnation::{Incarnation, unavailable};
 use super::process::gone;
+use super::reader::refused;
 use super::{delivery, reply, typing};
 use crate::agent::spool::SpoolError;
 use crate::backend::{Agent, AgentEvent, BackendError, Exit, Job, Replied, Reply};
@@ -71,13 +72,17 @@ impl Agent for Incarnation {
             let whole = self.is_whole(turn);
             let is_answered = match self.spool.read_answer(turn, self.config.max_response as u64) {
                 Ok(answer) => answer.is_some() && whole,
+                Err(error) if error.is_passing() => return Err(error),
                 // An answer that is too long or cannot be read is one, too.
                 Err(_) => true,
             };
             Ok(is_answered || self.is_over(turn))
         };
-        // Of an agent whose reports cannot be read, nothing more is heard.
-        let _: Result<(), SpoolError> = self.until(is_finished).await;
+        // Of an agent whose reports cannot be read nothing more is heard, and that it is done less than all.
+        if let Err(error) = self.until(is_finished).await {
+            tracing::warn!(place = self.place, %turn, %error, "not known when the agent is done with this turn");
+            gone(&mut self.exit_watch()).await;
+        }
     }
 
     async fn quiet_for(&self) -> Option<Duration> {
@@ -106,18 +111,21 @@ impl Agent for Incarnation {
             let message = "the message lies in the agent's input, or behind a dialog";
             return Err(BackendError::new(ErrorCode::UpstreamError, message));
         }
-        let has_stopped = || {
-            self.signals().map_err(|error| BackendError::new(ErrorCode::UpstreamError, error.to_string()))?;
+        let has_stopped = || -> Result<bool, SpoolError> {
+            self.signals()?;
             Ok(self.is_over(turn))
         };
-        if has_stopped()? {
-            return Ok(());
+        match has_stopped() {
+            Ok(true) => return Ok(()),
+            Err(error) if !error.is_passing() => return Err(refused(error)),
+            _ => {}
         }
         let key = &self.config.profile.interrupt_key;
         self.server.send_key(&self.terminal.pane, key).await.map_err(|error| unavailable(&error))?;
-        timeout(self.config.interrupt_timeout, self.until(has_stopped)).await.unwrap_or_else(|_| {
-            Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt"))
-        })
+        match timeout(self.config.interrupt_timeout, self.until(has_stopped)).await {
+            Ok(stopped) => stopped.map_err(refused),
+            Err(_) => Err(BackendError::new(ErrorCode::UpstreamSilence, "the agent did not confirm the interrupt")),
+        }
     }
 
     fn forget(&self, turn: TurnId, settled: bool) {

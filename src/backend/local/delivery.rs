@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::incarnation::{Incarnation, Unconfirmed, unavailable};
+use super::incarnation::{Incarnation, LOOK_AGAIN, Unconfirmed, unavailable};
 use super::process::gone;
 use super::reader::{Reader, Seen, refused};
 use super::typing::{self, ENTER_AGAIN, Typing};
@@ -171,12 +171,13 @@ async fn follow(
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
         let gone_by_now = exit.borrow().clone();
-        let seen = agent.signals().map_err(refused).and_then(|signals| {
+        let seen = match agent.signals() {
             // Asked before the file is read: what is written after that makes it less, not more.
-            let whole = agent.is_whole(job.turn_id);
-            reader.look(signals, &agent.spool, whole)
-        });
-        let Seen { events, ending } = match seen {
+            Ok(signals) => reader.look(signals, &agent.spool, agent.is_whole(job.turn_id)),
+            Err(error) if error.is_passing() => Ok(Seen { again: true, ..Seen::default() }),
+            Err(error) => Err(refused(error)),
+        };
+        let Seen { events, ending, again } = match seen {
             Ok(seen) => seen,
             Err(error) => return Ok(error.into()),
         };
@@ -196,12 +197,14 @@ async fn follow(
         if let Some(ending) = ending {
             return Ok(ending);
         }
-        if let Some(exit) = gone_by_now {
+        // What a dead agent has left is read to its end.
+        if let Some(exit) = gone_by_now.filter(|_| !again) {
             return Ok(died(&exit.reason).into());
         }
         tokio::select! {
             _ = changes.changed() => {}
-            _ = gone(&mut exit) => {}
+            _ = gone(&mut exit), if !again => {}
+            () = tokio::time::sleep(LOOK_AGAIN), if again => {}
             () = reports.closed() => return Err(Deaf),
             () = overdue(&mut confirmation) => {
                 let looked = match &mut confirmation {

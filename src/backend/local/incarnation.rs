@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::sleep;
 
 use super::config::LocalConfig;
 use super::process::{gone, process_start, watch_process};
@@ -21,6 +23,8 @@ use crate::turn::{ErrorCode, Memory, Timestamp, TurnId};
 const REPORTS_KEPT: u64 = 1024 * 1024;
 /// Turns of which is known that they are over: more than can be waited for at a time.
 const OVER_KEPT: usize = 64;
+/// Wait before a file is read again that could not be read for the moment. No event tells when it can.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Lines of the screen that are told where an agent did not start.
 const LAST_LINES: usize = 3;
 
@@ -230,17 +234,22 @@ impl Incarnation {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).over.contains(&turn)
     }
 
-    /// Waits until this is so, or the agent's process is gone; looked at anew whenever the spool has changed.
-    pub(super) async fn until<E>(&self, mut is_so: impl FnMut() -> Result<bool, E>) -> Result<(), E> {
+    /// Waits until this is so, or the agent's process is gone; looked at anew whenever the spool has changed. What could not
+    /// be read for the moment is looked at again, too.
+    pub(super) async fn until(&self, mut is_so: impl FnMut() -> Result<bool, SpoolError>) -> Result<(), SpoolError> {
         let (mut changes, mut exit) = (self.changes.clone(), self.exit_watch());
         loop {
             // Whatever changes from here on is told.
             changes.mark_unchanged();
-            if is_so()? {
-                return Ok(());
-            }
+            let again = match is_so() {
+                Ok(true) => return Ok(()),
+                Ok(false) => false,
+                Err(error) if error.is_passing() => true,
+                Err(error) => return Err(error),
+            };
             tokio::select! {
                 _ = changes.changed() => {}
+                () = sleep(LOOK_AGAIN), if again => {}
                 _ = gone(&mut exit) => return Ok(()),
             }
         }

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::incarnation::{Incarnation, unavailable};
+use tokio::time::sleep;
+
+use super::incarnation::{Incarnation, LOOK_AGAIN, unavailable};
 use super::process::{how_it_ended, process_start};
 use super::reader::Reader;
 use super::ready::wait_until_ready;
 use super::transcript::{Look, Transcript};
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
-use crate::agent::spool::Spool;
-use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Exit, Fate, LeftAgent};
+use crate::agent::spool::{Spool, SpoolError};
+use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Exit, Fate, GiveUp, LeftAgent};
 use crate::tmux::{Pane, PaneInfo, Server, TmuxError};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -51,6 +53,7 @@ impl LocalBackend {
         session: &str,
         launch: &str,
         memory: &Memory,
+        give_up: &GiveUp,
     ) -> Result<Option<(Arc<Incarnation>, Option<TurnId>)>, BackendError> {
         let panes = again(|| server.panes()).await.map_err(|error| unavailable(&error))?;
         let fits =
@@ -59,12 +62,14 @@ impl LocalBackend {
         let (Some(info), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
         let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
         let agent = self.take_over(server.clone(), info, spool, memory.clone())?;
-        if !info.ready && wait_until_ready(&agent, agent.changes.clone(), self.config.ready_timeout).await.is_err() {
-            return Ok(None);
+        if !info.ready
+            && let Err(error) = wait_until_ready(&agent, self.config.ready_timeout, give_up).await
+        {
+            return if give_up.is_given_up() { Err(error) } else { Ok(None) };
         }
-        let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
+        let last = last_turn(info);
         let works_on = match last {
-            Some(turn) if !self.has_ended(session, turn).await? => Some(turn),
+            Some(turn) if !self.has_ended(session, turn).await => Some(turn),
             _ => None,
         };
         Ok(Some((agent, works_on)))
@@ -77,8 +82,9 @@ impl LocalBackend {
         session: &str,
         launch: &str,
         memory: &Memory,
+        give_up: &GiveUp,
     ) -> Result<Option<Arc<Incarnation>>, BackendError> {
-        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory).await? else {
+        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory, give_up).await? else {
             return Ok(None);
         };
         if let Some(turn) = works_on
@@ -92,22 +98,31 @@ impl LocalBackend {
     }
 
     /// As `Backend::find`.
-    pub(super) async fn find_left(&self, session: &str, memory: &Memory) -> Result<Option<LeftAgent>, BackendError> {
+    pub(super) async fn find_left(
+        &self,
+        session: &str,
+        memory: &Memory,
+        give_up: &GiveUp,
+    ) -> Result<Option<LeftAgent>, BackendError> {
         let is_left = |pane: &PaneInfo| pane.session_name == session && !pane.dead;
         let Some(info) = self.panes().await?.into_iter().find(is_left) else { return Ok(None) };
         let server = self.server().await?;
         let launch = launch::prepare(&self.config, session)?.1.fingerprint();
-        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory).await? {
+        let tells_end = self.config.profile.hooks.is_some();
+        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory, give_up).await? {
             tracing::info!(session, place = agent.place(), "taking over the agent that was left");
-            return Ok(Some(LeftAgent { agent, works_on }));
+            return Ok(Some(LeftAgent { agent, works_on, tells_end, outdated: false }));
         }
-        let last = info.turn.as_deref().and_then(|turn| turn.parse::<TurnId>().ok());
-        // It may still come to an answer that is wanted; whoever needs an agent ends it.
-        let is_at_work = last.is_some_and(|turn| !matches!(self.is_at_work(session, turn), Ok(false)));
-        if !is_at_work {
-            tracing::info!(session, "the agent that was left was started otherwise, or is not ready; ending it");
-            self.clear(&server, |name| name == session).await?;
+        // It may still come to an answer that is wanted.
+        if let (Some(turn), Some(spool)) = (last_turn(&info), launch::spool(&self.config, session))
+            && self.is_at_work(session, turn).await
+        {
+            tracing::info!(session, "the agent that was left was started otherwise, or is not ready; it works still");
+            let agent = self.take_over(server, &info, spool, memory.clone())?;
+            return Ok(Some(LeftAgent { agent, works_on: Some(turn), tells_end, outdated: true }));
         }
+        tracing::info!(session, "the agent that was left was started otherwise, or is not ready; ending it");
+        self.clear(&server, |name| name == session).await?;
         Ok(None)
     }
 
@@ -128,10 +143,13 @@ impl LocalBackend {
             return Ok(Adopted::Here(self.take_over(server, info, spool.clone(), memory.clone())?));
         }
         // One that cannot be used is found again by whoever looks for late answers.
-        if let Ok(Some(answer)) = self.answer_to(session, turn) {
+        if let Ok(Some(answer)) = self.answer_to(session, turn).await {
             return Ok(Adopted::Gone(Fate::Answered(answer)));
         }
-        let was_seen = spool.as_ref().is_some_and(|spool| reports(spool).iter().any(|signal| is_of(signal, turn)));
+        let was_seen = match &spool {
+            Some(spool) => reports(spool).await.iter().any(|signal| is_of(signal, turn)),
+            None => false,
+        };
         let typed_last = pane.and_then(|pane| pane.turn.as_deref()) == Some(turn.to_string().as_str());
         let fate = match pane {
             Some(pane) if typed_last || was_seen => Fate::Died {
@@ -146,10 +164,20 @@ impl LocalBackend {
         Ok(Adopted::Gone(fate))
     }
 
-    pub(super) fn answer_to(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
+    /// As `Backend::answer`. What cannot be read for the moment is waited for: that there is no answer would be the end of
+    /// it.
+    pub(super) async fn answer_to(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError> {
         let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
-        let (signals, whole) = (signal_lines(&spool), self.watch.is_whole(spool.path(), turn));
-        match Reader::new(turn, self.config.max_response).look(signals, &spool, whole) {
+        let mut reader = Reader::new(turn, self.config.max_response);
+        let mut signals = signal_lines(&spool).await;
+        let seen = loop {
+            let whole = self.watch.is_whole(spool.path(), turn);
+            match reader.look(std::mem::take(&mut signals), &spool, whole) {
+                Ok(seen) if seen.again => sleep(LOOK_AGAIN).await,
+                seen => break seen,
+            }
+        };
+        match seen {
             Ok(seen) => Ok(match seen.ending {
                 Some(AgentEvent::Done(text)) => Some(text),
                 _ => None,
@@ -172,28 +200,28 @@ impl LocalBackend {
         let panes = self.panes().await?;
         let id = turn.to_string();
         let is_here = panes.iter().any(|pane| is_there(pane, place) && pane.turn.as_deref() == Some(id.as_str()));
-        Ok(is_here && self.is_at_work(session, turn)?)
+        Ok(is_here && self.is_at_work(session, turn).await)
     }
 
     /// Whether the agent, to which this turn was typed last, has not said yet that it is done with it.
-    fn is_at_work(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
-        let Some(spool) = launch::spool(&self.config, session) else { return Ok(true) };
-        if reports(&spool).iter().any(|signal| signal.ends() == Some(turn)) {
-            return Ok(false);
+    async fn is_at_work(&self, session: &str, turn: TurnId) -> bool {
+        let Some(spool) = launch::spool(&self.config, session) else { return true };
+        if reports(&spool).await.iter().any(|signal| signal.ends() == Some(turn)) {
+            return false;
         }
-        Ok(!matches!(self.answer_to(session, turn), Ok(Some(_))))
+        !matches!(self.answer_to(session, turn).await, Ok(Some(_)))
     }
 
     /// Whether nothing more of this turn, which was typed last, will come from its agent. One with hooks says so itself,
     /// also after it has answered by a file.
-    async fn has_ended(&self, session: &str, turn: TurnId) -> Result<bool, BackendError> {
+    async fn has_ended(&self, session: &str, turn: TurnId) -> bool {
         if self.config.profile.hooks.is_none() {
-            return Ok(!self.is_at_work(session, turn)?);
+            return !self.is_at_work(session, turn).await;
         }
-        let Some(spool) = launch::spool(&self.config, session) else { return Ok(false) };
-        let reports = reports(&spool);
+        let Some(spool) = launch::spool(&self.config, session) else { return false };
+        let reports = reports(&spool).await;
         if reports.iter().any(|signal| signal.ends() == Some(turn)) {
-            return Ok(true);
+            return true;
         }
         // As it is followed while the turn runs: the last file that was named.
         let last = reports.into_iter().rev().find_map(|signal| match signal {
@@ -202,12 +230,12 @@ impl LocalBackend {
             }
             _ => None,
         });
-        let Some(mut transcript) = last else { return Ok(false) };
+        let Some(mut transcript) = last else { return false };
         loop {
             match transcript.read(spool.owner()) {
-                Look::Nothing => return Ok(false),
+                Look::Nothing => return false,
                 Look::More => tokio::task::yield_now().await,
-                Look::Ended(_) => return Ok(true),
+                Look::Ended(_) => return true,
             }
         }
     }
@@ -239,14 +267,29 @@ fn is_there(pane: &PaneInfo, place: &str) -> bool {
     is_pane_of(pane, place) && !pane.dead && place.split(' ').nth(2) == Some(process_start(pane.pid).as_str())
 }
 
-fn signal_lines(spool: &Spool) -> Vec<SignalLine> {
-    let mut lines = spool.read_signals_aside().unwrap_or_default();
-    lines.extend(spool.read_signals(0).unwrap_or_default().0);
+/// The turn that was typed there last.
+fn last_turn(pane: &PaneInfo) -> Option<TurnId> {
+    pane.turn.as_deref().and_then(|turn| turn.parse().ok())
+}
+
+async fn signal_lines(spool: &Spool) -> Vec<SignalLine> {
+    let mut lines = patiently(|| spool.read_signals_aside()).await;
+    lines.extend(patiently(|| Ok(spool.read_signals(0)?.0)).await);
     lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect()
 }
 
-fn reports(spool: &Spool) -> Vec<Signal> {
-    signal_lines(spool).into_iter().map(|line| line.signal).collect()
+/// These lines; what cannot be read for the moment is waited for.
+async fn patiently(read: impl Fn() -> Result<Vec<String>, SpoolError>) -> Vec<String> {
+    loop {
+        match read() {
+            Err(error) if error.is_passing() => sleep(LOOK_AGAIN).await,
+            lines => return lines.unwrap_or_default(),
+        }
+    }
+}
+
+async fn reports(spool: &Spool) -> Vec<Signal> {
+    signal_lines(spool).await.into_iter().map(|line| line.signal).collect()
 }
 
 fn is_of(signal: &Signal, turn: TurnId) -> bool {

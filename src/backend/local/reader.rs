@@ -22,6 +22,8 @@ pub struct Seen {
     pub events: Vec<AgentEvent>,
     /// How the turn ended, if it did.
     pub ending: Option<AgentEvent>,
+    /// Not everything could be read just now: there is more to be seen in a moment, of which no change will tell.
+    pub again: bool,
 }
 
 /// How far one turn was read.
@@ -45,6 +47,10 @@ pub struct Reader {
     reported: usize,
     /// What the agent says of its messages, where it does not write its answer to a file.
     said: Said,
+    /// What was reported, and not heard yet.
+    unheard: Vec<SignalLine>,
+    /// How the agent said that it is done.
+    over: Option<Over>,
 }
 
 impl Reader {
@@ -61,6 +67,8 @@ impl Reader {
             text: String::new(),
             reported: 0,
             said: Said::default(),
+            unheard: Vec::new(),
+            over: None,
         }
     }
 
@@ -80,8 +88,13 @@ impl Reader {
     /// system does not let us read.
     pub fn look(&mut self, signals: Vec<SignalLine>, spool: &Spool, whole: bool) -> Result<Seen, BackendError> {
         let mut seen = Seen::default();
-        let mut over = None;
-        for line in signals {
+        self.unheard.extend(signals);
+        // Nothing is heard before the files could be read, so nothing is lost where they cannot.
+        let (answer, part) = match self.files(spool, whole) {
+            Err(error) if error.is_passing() => return Ok(Seen { again: true, ..seen }),
+            files => files.map_err(refused)?,
+        };
+        for line in std::mem::take(&mut self.unheard) {
             match line.signal {
                 Signal::Said { turn_id, message, index, text } if turn_id == self.turn => {
                     self.confirmed = true;
@@ -90,19 +103,17 @@ impl Reader {
                         seen.events.push(AgentEvent::Delta(delta));
                     }
                 }
-                signal => self.hear(signal, &mut seen.events, &mut over),
+                signal => self.hear(signal, &mut seen.events),
             }
         }
-        if let Some(answer) = spool.read_answer(self.turn, self.limit).map_err(refused)? {
+        if let Some(answer) = answer {
             self.confirmed = true;
-            if whole || matches!(over, Some(Over::Stopped(_))) {
+            if whole || matches!(self.over, Some(Over::Stopped(_))) {
                 seen.ending = Some(AgentEvent::Done(self.whole(answer)?));
                 return Ok(seen);
             }
         }
-        if !self.rewritten
-            && let Some(chunk) = spool.read_part(self.turn, self.part_read, self.limit).map_err(refused)?
-        {
+        if let Some(chunk) = part {
             self.confirmed = true;
             if let Some(delta) = self.part(chunk)? {
                 // Before what was reported: an agent that waits for a person writes nothing, so the text came first, and
@@ -110,13 +121,25 @@ impl Reader {
                 seen.events.insert(0, AgentEvent::Delta(delta));
             }
         }
-        if let Some(over) = over {
-            seen.ending = Some(self.ending(over, spool)?);
+        if let Some(over) = &self.over {
+            match self.ending(over, spool) {
+                Ok(ending) => seen.ending = Some(ending?),
+                Err(_) => seen.again = true,
+            }
         }
         Ok(seen)
     }
 
-    fn hear(&mut self, signal: Signal, events: &mut Vec<AgentEvent>, over: &mut Option<Over>) {
+    /// The answer, and what is new of the partial one, which matters only where the former is not there and whole.
+    fn files(&self, spool: &Spool, whole: bool) -> Result<(Option<Vec<u8>>, Option<Chunk>), SpoolError> {
+        let answer = spool.read_answer(self.turn, self.limit)?;
+        if self.rewritten || (whole && answer.is_some()) {
+            return Ok((answer, None));
+        }
+        Ok((answer, spool.read_part(self.turn, self.part_read, self.limit)?))
+    }
+
+    fn hear(&mut self, signal: Signal, events: &mut Vec<AgentEvent>) {
         let (turn, event) = match signal {
             Signal::Ready { .. } | Signal::Said { .. } | Signal::Transcript { .. } => return,
             Signal::Submitted { turn_id } => (turn_id, None),
@@ -139,19 +162,19 @@ impl Reader {
             Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
             Signal::Stopped { turn_id, message } => {
                 if turn_id == self.turn {
-                    *over = Some(Over::Stopped(message));
+                    self.over = Some(Over::Stopped(message));
                 }
                 (turn_id, None)
             }
             Signal::Failed { turn_id, message } => {
                 if turn_id == self.turn {
-                    *over = Some(Over::Failed(message));
+                    self.over = Some(Over::Failed(message));
                 }
                 (turn_id, None)
             }
             Signal::Interrupted { turn_id } => {
                 if turn_id == self.turn {
-                    *over = Some(Over::Failed("the agent was interrupted".to_owned()));
+                    self.over = Some(Over::Failed("the agent was interrupted".to_owned()));
                 }
                 (turn_id, None)
             }
@@ -162,19 +185,21 @@ impl Reader {
         }
     }
 
-    /// The agent is done, and there is no answer file.
-    fn ending(&self, over: Over, spool: &Spool) -> Result<AgentEvent, BackendError> {
-        let failed = |message: &str| Err(BackendError::new(ErrorCode::UpstreamError, message));
+    /// The agent is done, and there is no answer file. The error is a passing one.
+    fn ending(&self, over: &Over, spool: &Spool) -> Result<Result<AgentEvent, BackendError>, SpoolError> {
+        let failed = |message: &str| Ok(Err(BackendError::new(ErrorCode::UpstreamError, message)));
         let answer = match over {
-            Over::Stopped(Some(message)) => message.into_bytes(),
+            Over::Stopped(Some(message)) => message.clone().into_bytes(),
             // Then the partial answer is the whole one: read anew, since the agent may have changed it on the way.
-            Over::Stopped(None) => match spool.read_part(self.turn, 0, self.limit).map_err(refused)? {
-                Some(part) if !part.bytes.is_empty() => part.bytes,
-                _ => return failed("the agent stopped without an answer"),
+            Over::Stopped(None) => match spool.read_part(self.turn, 0, self.limit) {
+                Ok(Some(part)) if !part.bytes.is_empty() => part.bytes,
+                Ok(_) => return failed("the agent stopped without an answer"),
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => return Ok(Err(refused(error))),
             },
-            Over::Failed(message) => return failed(&message),
+            Over::Failed(message) => return failed(message),
         };
-        Ok(AgentEvent::Done(self.whole(answer)?))
+        Ok(self.whole(answer).map(AgentEvent::Done))
     }
 
     fn whole(&self, bytes: Vec<u8>) -> Result<String, BackendError> {
@@ -271,6 +296,7 @@ impl Said {
 }
 
 /// How the agent says that it is done.
+#[derive(Debug)]
 enum Over {
     Stopped(Option<String>),
     Failed(String),

@@ -9,16 +9,13 @@ use super::process::gone;
 use super::{failed, typing};
 use crate::agent::profile::ReadySign;
 use crate::agent::signal::Signal;
-use crate::agent::watch::Changes;
-use crate::backend::{Agent, BackendError};
+use crate::backend::{Agent, BackendError, GiveUp};
+use crate::turn::ErrorCode;
 
 /// Waits for the agent's word, or for its input to be seen, and marks its pane, so that whoever takes it over need not ask
 /// again.
-pub async fn wait_until_ready(
-    agent: &Incarnation,
-    mut changes: Changes,
-    timeout: Duration,
-) -> Result<(), BackendError> {
+pub async fn wait_until_ready(agent: &Incarnation, timeout: Duration, give_up: &GiveUp) -> Result<(), BackendError> {
+    let mut changes = agent.changes.clone();
     let deadline = Instant::now() + timeout;
     let mut exit = agent.exit_watch();
     let by_input = agent.config.profile.ready == ReadySign::Input;
@@ -39,6 +36,9 @@ pub async fn wait_until_ready(
             () = typing::news(&mut output) => {}
             reason = gone(&mut exit) => {
                 return Err(failed(format!("the agent {reason} before it was ready")));
+            }
+            () = give_up.given_up() => {
+                return Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more"));
             }
             () = tokio::time::sleep_until(deadline) => {
                 // For the operator only: no turn was typed yet, but what an agent shows may be private.

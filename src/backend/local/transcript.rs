@@ -6,10 +6,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::agent::signal::Signal;
 use crate::agent::spool::Owner;
@@ -102,12 +102,15 @@ impl Transcript {
         if !self.path.is_absolute() {
             return None;
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::open(&self.path, flags, Mode::empty()).ok()?);
-        let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || !owner.is(metadata.uid()) || metadata.len() <= self.offset {
+        // Looked at before it is opened: to open a pipe or a device does something to it.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::open(&self.path, flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::fstat(&found).ok()?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !is_regular || !owner.is(stat.st_uid) || u64::try_from(stat.st_size).ok()? <= self.offset {
             return None;
         }
+        let mut file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
         file.seek(SeekFrom::Start(self.offset)).ok()?;
         let mut bytes = Vec::new();
         file.take(MAX_CHUNK).read_to_end(&mut bytes).ok()?;
@@ -182,5 +185,23 @@ mod tests {
         assert_eq!((again.spent, other.spent), (MAX_TURN, 0));
         let mut far = Transcript::new(TurnId::fresh(), file.path(), u64::MAX, "t1");
         assert_eq!(far.read(Owner::Server), Look::Nothing);
+    }
+
+    /// To open a pipe or a device does something to it.
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        use rustix::fs::inotify;
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let opened = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&opened, &pipe, inotify::WatchFlags::OPEN).unwrap();
+        let mut transcript = Transcript::new(TurnId::fresh(), &pipe, 0, "t1");
+        assert_eq!(transcript.read(Owner::Server), Look::Nothing);
+        let mut events = [std::mem::MaybeUninit::uninit(); 512];
+        let mut seen = inotify::Reader::new(&opened, &mut events);
+        assert_eq!(seen.next().map(|_| ()).unwrap_err(), rustix::io::Errno::AGAIN);
+        let _open = File::options().read(true).write(true).open(&pipe).unwrap();
+        assert!(seen.next().is_ok(), "this is how it would be seen");
     }
 }

@@ -1,9 +1,12 @@
 //! Agents that a killed server left at work.
 
+use std::fs;
+
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::memory::with_claude;
+use crate::harness::processes::Process;
 use crate::harness::{TestApp, Tested, eventually};
 
 /// Sessions at once: what is tested is a race.
@@ -86,5 +89,44 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     let taken = super::agent_is(&user, "ready").await?;
     assert_eq!((&taken["last_reason"], &taken["restarts"]), (&json!("agent taken over, with its memory"), &json!(0)));
     assert_eq!(user.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_agent_that_answers_by_files_only_is_idle_after_a_restart() -> Tested {
+    let mut app = TestApp::for_accounts()?;
+    let command = crate::launch::shell(&app)?;
+    app.choose("shell", &command)?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let process = user.response("echo $PPID").await?;
+    for signal in [Signal::TERM, Signal::KILL] {
+        app.restart(signal).await?;
+        super::agent_is(&user, "ready").await?;
+        user.session_is("idle").await?;
+        assert_eq!(user.response("echo $PPID").await?, process, "it is the same agent");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")])?;
+    app.agent_after("")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("!lines 40 100").await?;
+    assert_eq!(user.ended(&first).await?["error_code"], "timeout");
+    let left = app.process(Process::is_agent)?;
+    let profile = app.root().join("profiles/scripted.toml");
+    let text = fs::read_to_string(&profile)?;
+    fs::write(&profile, format!("{text}environment = {{ OTHER = '1' }}\n"))?;
+    app.restart(Signal::KILL).await?;
+    let waits = user.ask("!count").await?;
+    assert_eq!(user.ended(&waits).await?["response"], "1", "by an agent of the new settings");
+    assert!(!app.processes()?.iter().any(|process| process.pid == left.pid));
+    assert_eq!(user.turn(&first.turn_id).await?["late"], true);
+    let told = super::session(&user).await?;
+    assert_eq!(told["last_exit"]["reason"], "the agent was ended because it had been started with other settings");
     Ok(())
 }

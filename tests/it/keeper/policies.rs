@@ -5,8 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{QUICK, agents};
-use crate::harness::processes::Process;
-use crate::harness::{TestApp, Tested, eventually};
+use crate::harness::{TestApp, Tested};
 
 /// The demo agent under this policy.
 async fn under(policy: &str) -> Tested<TestApp> {
@@ -67,24 +66,6 @@ async fn an_agent_that_never_gets_ready_is_given_up_too() -> Tested {
     fs::write(app.state().join("mended"), "")?;
     assert_eq!(user.answer("!count").await?["error_code"], "agent_crash_loop");
     user.reset().await?;
-    assert_eq!(user.response("!count").await?, "1");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested {
-    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
-    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
-    app.boot().await?;
-    let user = app.user("ann@example.org")?;
-    let turn = user.ask("!count").await?;
-    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
-    let hangs =
-        eventually("the agent to be started", async || Ok(app.processes()?.into_iter().find(is_hanging))).await?;
-    assert_eq!(user.reset().await?, json!({ "ok": true }));
-    assert_eq!(user.ended(&turn).await?["error_code"], "session_reset");
-    assert!(!app.processes()?.iter().any(|process| process.pid == hangs.pid), "it is gone");
-    fs::write(app.state().join("mended"), "")?;
     assert_eq!(user.response("!count").await?, "1");
     Ok(())
 }

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use paliadin::tmux::Command;
+use rustix::process::{Resource, Rlimit};
 use serde_json::json;
 
 use crate::harness::processes::Process;
-use crate::harness::{TestApp, Tested};
+use crate::harness::{TestApp, Tested, eventually};
 
 const SILENCE: (&str, &str) = ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s");
 
@@ -20,7 +21,7 @@ async fn a_silent_agent_is_given_up_but_not_interrupted() -> Tested {
     assert_eq!((&error.data["code"], &error.data["retryable"]), (&json!("upstream_silence"), &json!(true)));
     user.session_is("draining").await?;
     let answer = app.spool()?.join(format!("out/{}.txt", turn.turn_id));
-    crate::harness::eventually("the agent's answer, or word of it", async || {
+    eventually("the agent's answer, or word of it", async || {
         let is_late = user.turn(&turn.turn_id).await?["late"] == json!(true);
         Ok((answer.exists() || is_late).then_some(()))
     })
@@ -100,5 +101,55 @@ async fn a_person_may_take_any_time_to_reply() -> Tested {
     app.expect_reply("yes");
     assert_eq!(user.reply(&turn, &asked, "yes").await?.0, 202);
     assert_eq!(user.ended(&turn).await?["response"], "you said: yes");
+    Ok(())
+}
+
+/// The server has no descriptor left for a moment; returns when that was noticed, and is over.
+async fn without_descriptors(app: &TestApp) -> Tested {
+    let server = rustix::process::Pid::from_raw(app.server_pid()?);
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    let limit = |current| rustix::process::prlimit(server, Resource::Nofile, Rlimit { current, ..before });
+    limit(Some(4))?;
+    let log = app.root().join("server.log");
+    let looked = eventually("a look that fails", async || {
+        Ok(std::fs::read_to_string(&log)?.contains("Too many open files").then_some(()))
+    })
+    .await;
+    limit(before.current)?;
+    looked
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_looked_at_for_a_moment_is_no_idle_one() -> Tested {
+    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")];
+    let app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("!lines 60 100").await?;
+    assert_eq!(user.ended(&first).await?["error_code"], "timeout");
+    user.session_is("draining").await?;
+    let next = user.ask("!echo next").await?;
+    without_descriptors(&app).await?;
+    assert_eq!(user.ended(&next).await?["response"], "next");
+    let late = eventually("the late answer", async || {
+        Ok(Some(user.turn(&first.turn_id).await?).filter(|row| row["state"] == "done"))
+    })
+    .await?;
+    assert!(late["response"].as_str().is_some_and(|answer| answer.trim_end().ends_with("line 60")), "{late}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_does_a_turn_end_because_of_that_or_miss_anything() -> Tested {
+    let app = TestApp::start().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 40 50").await?;
+    user.stream(&turn, None).await?.until("content").await?;
+    without_descriptors(&app).await?;
+    let row = user.ended(&turn).await?;
+    let lines: Vec<_> = (1..=40).map(|number| format!("line {number}")).collect();
+    let whole = row["response"].as_str().unwrap_or_default();
+    assert_eq!(whole.lines().collect::<Vec<_>>(), lines, "{row}");
+    let streamed: String = user.collect(&turn).await?.iter().filter_map(|event| event.data["delta"].as_str()).collect();
+    assert_eq!(streamed, whole);
     Ok(())
 }

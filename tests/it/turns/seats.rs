@@ -220,3 +220,31 @@ async fn a_reset_while_the_agent_makes_room_ends_the_turns_that_wait() -> Tested
     assert_eq!(first.await??, json!({ "ok": true }));
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
+    let settings = [("PALIADIN_AGENT__MAX_LIVE", "1"), ("PALIADIN_AGENT__RESTART_BACKOFF", "2s")];
+    let app = TestApp::with(&settings).await?;
+    let (ann, bob, admin) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.owner()?);
+    assert_eq!(ann.response("!count").await?, "1");
+    app.process(crate::harness::processes::Process::is_agent)?.kill()?;
+    // While it waits to be started again, unasked, its place is another one's.
+    eventually("its backoff", async || {
+        Ok(note_of(&admin, &ann, "pane").await?.contains("waiting before").then_some(()))
+    })
+    .await?;
+    let hangs = bob.ask("!hang").await?;
+    bob.stream(&hangs, None).await?.until("meta").await?;
+    let waits = ann.ask("!count").await?;
+    eventually("a wait for a place", async || {
+        Ok(note_of(&admin, &ann, "pane").await?.contains("waiting for a place").then_some(()))
+    })
+    .await?;
+    ann.cancelled(&waits).await?;
+    ann.ended(&waits).await?;
+    bob.cancelled(&hangs).await?;
+    bob.ended(&hangs).await?;
+    bob.session_is("idle").await?;
+    assert_eq!(bob.response("!count").await?, "2", "it is the same agent");
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! What becomes of an agent that an earlier owner left. Nothing is run before it is known whether there is one, and nothing
+//! is typed to it before it is done with what it works on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{SessionActor, SessionMsg, SessionState};
+use crate::actors::pane::{PaneMsg, Why};
+use crate::actors::turn::Leaves;
+use crate::store::{Store, Turn};
+use crate::turn::{ErrorCode, TurnId, TurnState};
+
+/// Wait before it is looked again for an agent, where that could not be done.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Wait before a row is read again, where the database did not answer.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the keeper has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Takeover {
+    /// An agent that idles, or none.
+    Idle,
+    /// One that may still be at work.
+    Busy(LeftBusy),
+    /// It could not look.
+    Unknown,
+}
+
+/// An agent that was left, and may still be at work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeftBusy {
+    /// The turn that it was given last, which is over.
+    pub turn_id: TurnId,
+    /// It says by itself when it is done with a turn, also with one that it has answered by a file.
+    pub tells_end: bool,
+    /// It is to be ended when it is done.
+    pub outdated: bool,
+}
+
+/// How the turn stands on which an agent that was left may be at work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It was given up, and may still be answered; or answered, and may be brought to its end.
+    Wanted,
+    /// It was ended otherwise.
+    Unwanted,
+    /// It was answered, and that is all that such an agent tells.
+    Over,
+}
+
+impl Standing {
+    fn of(turn: Option<&Turn>, tells_end: bool) -> Self {
+        let Some(turn) = turn else { return Self::Unwanted };
+        match (turn.state, turn.error_code) {
+            (TurnState::Done, _) if tells_end => Self::Wanted,
+            (TurnState::Done, _) => Self::Over,
+            (_, Some(ErrorCode::Timeout | ErrorCode::UpstreamSilence | ErrorCode::Uncertain)) => Self::Wanted,
+            _ => Self::Unwanted,
+        }
+    }
+}
+
+impl SessionActor {
+    pub(super) fn took_over(&self, state: &mut SessionState, takeover: Takeover) {
+        match takeover {
+            // Until then nothing is run.
+            Takeover::Busy(left) => {
+                let store = self.wiring.store.clone();
+                let read = async move { Standing::of(read(store, left.turn_id).await.as_ref(), left.tells_end) };
+                self.address.pipe(read, move |standing| SessionMsg::LeftAtWork(left, standing));
+                return;
+            }
+            Takeover::Idle => {}
+            Takeover::Unknown => self.address.pipe(sleep(LOOK_AGAIN), |()| SessionMsg::TakeOver),
+        }
+        state.taking_over = false;
+        self.look(state);
+    }
+
+    pub(super) fn left_at_work(&self, state: &mut SessionState, left: &LeftBusy, standing: Standing) {
+        state.taking_over = false;
+        if state.current.is_none() && state.draining.is_none() && !state.ending {
+            match standing {
+                Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp),
+                Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy),
+                Standing::Over if left.outdated => self.end_agent(state, Why::Outdated),
+                Standing::Over => {}
+            }
+            if let Some(draining) = &mut state.draining {
+                draining.is_outdated = left.outdated;
+            }
+            self.note(state);
+        }
+        self.look(state);
+    }
+
+    /// A turn that runs finds the agent itself.
+    pub(super) fn take_over(state: &mut SessionState) {
+        if state.kept && !state.taking_over && Self::can_give(state) {
+            state.taking_over = true;
+            let _ = state.pane.send(PaneMsg::TakeOver);
+        }
+    }
+}
+
+/// The turn's row, as soon as the database gives it.
+async fn read(store: Arc<dyn Store>, turn_id: TurnId) -> Option<Turn> {
+    loop {
+        match store.turn(turn_id).await {
+            Ok(turn) => return turn,
+            Err(error) => tracing::warn!(%turn_id, %error, "not known whether this turn is wanted"),
+        }
+        sleep(READ_AGAIN).await;
+    }
+}

@@ -1,0 +1,68 @@
+//! A reset ends the agent, whatever it is at.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::processes::Process;
+use crate::harness::{TestApp, Tested, eventually};
+
+/// Does not get ready, and minds no hangup.
+const STUBBORN: &str = "trap '' HUP; while :; do sleep 0.2; done";
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
+    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!count").await?;
+    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
+    let hangs =
+        eventually("the agent to be started", async || Ok(app.processes()?.into_iter().find(is_hanging))).await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert_eq!(user.ended(&turn).await?["error_code"], "session_reset");
+    assert!(!app.processes()?.iter().any(|process| process.pid == hangs.pid), "it is gone");
+    fs::write(app.state().join("mended"), "")?;
+    assert_eq!(user.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_for_one_that_is_taken_over_and_does_not_get_ready() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
+    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!count").await?;
+    super::agent_is(&user, "starting").await?;
+    user.cancelled(&turn).await?;
+    user.ended(&turn).await?;
+    app.restart(Signal::KILL).await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    fs::write(app.state().join("mended"), "")?;
+    assert_eq!(user.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_through_when_the_process_is_gone_which_was_being_ended_already() -> Tested {
+    let settings = [("PALIADIN_AGENT__READY_TIMEOUT", "1s"), ("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "4s")];
+    let mut app = TestApp::prepare(&settings)?;
+    app.agent_after(STUBBORN)?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    user.ask("!count").await?;
+    let is_agent = |process: &Process| process.arguments.iter().any(|argument| argument.ends_with("agent.sh"));
+    eventually("the agent", async || Ok(app.processes()?.iter().any(is_agent).then_some(()))).await?;
+    let terminals = paliadin::tmux::Command::new("list-panes").args(["-a", "-f", "#{@paliadin}", "-F", "#{pane_id}"]);
+    let server = app.tmux().await?;
+    eventually("its terminal to be gone", async || {
+        Ok(server.control().command(terminals.clone()).await?.is_empty().then_some(()))
+    })
+    .await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert!(!app.processes()?.iter().any(is_agent), "it is gone");
+    Ok(())
+}
