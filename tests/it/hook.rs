@@ -1,5 +1,6 @@
 //! `paliadin hook`: the command as an agent program runs it.
 
+mod gone;
 mod turns;
 
 use std::error::Error;

@@ -90,7 +90,8 @@ fn submitted(event: &Value, open: Option<&Open>) -> Meaning {
     let Some(turn_id) = submitted_turn(text(event, "prompt")) else {
         let running = open.and_then(|open| open.turn.prompt.as_ref());
         let is_another = running.zip(prompt.as_ref()).is_some_and(|(running, prompt)| running != prompt);
-        return Meaning { then: if is_another { Then::Closed } else { Then::Same }, ..Meaning::default() };
+        let over = open.filter(|_| is_another).map(|open| ends(Signal::Interrupted { turn_id: open.turn.turn_id }));
+        return over.unwrap_or_default();
     };
     let path = PathBuf::from(text(event, "transcript_path"));
     // Claude Code writes its transcript lazily: it may not be there yet.

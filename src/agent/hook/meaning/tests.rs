@@ -151,7 +151,10 @@ fn a_prompt_at_the_terminal_joins_the_turn_under_its_name_only() {
     for field in ["prompt_id", "turn_id"] {
         let typed = |id: &str| event("UserPromptSubmit", json!({"prompt": "and this?", field: id}));
         assert_eq!(meaning(&typed("p1"), running(Some("p1"))).then, Then::Same);
-        assert_eq!(meaning(&typed("p2"), running(Some("p1"))).then, Then::Closed);
+        let another = meaning(&typed("p2"), running(Some("p1")));
+        assert_eq!(another.then, Then::Closed);
+        assert_eq!(wire(another), json!([{"event": "interrupted", "turn_id": ID}]));
+        assert_eq!(meaning(&typed("p2"), None), Meaning::default(), "it was told before that the turn is over");
         assert_eq!(meaning(&typed(""), running(Some("p1"))).then, Then::Same);
         assert_eq!(meaning(&typed("p2"), running(None)).then, Then::Same);
         let told = event("UserPromptSubmit", json!({"prompt": format!("[PALIADIN:{ID}] hi"), field: "p2"}));
