@@ -6,14 +6,13 @@
 //! once: those do not change the turn, and each has its own questions.
 
 mod ask;
+mod event;
 mod leave;
 mod meaning;
 mod memory;
 
 use std::io::{self, Read};
 use std::path::Path;
-
-use serde_json::Value;
 
 use self::meaning::{Meaning, Then};
 use super::signal;
@@ -58,7 +57,7 @@ pub fn run(mut input: impl Read, spool: Option<&Path>, options: Options) -> Resu
     // Whoever writes shall be able to finish.
     io::copy(&mut input, &mut io::sink()).map_err(HookError::Input)?;
     let Some(spool) = spool else { return Ok(None) };
-    let event = parse(&event).map_err(HookError::Event)?;
+    let event = event::parse(&event).map_err(HookError::Event)?;
     let out = spool.join("out");
     let open = memory::recall(&out);
     let meaning = meaning::of(&event, open.as_ref(), options.reply);
@@ -92,44 +91,9 @@ fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<
     remembered.and(asked).and(closed).map_err(|error| HookError::Spool { what: memory::FILE, error })
 }
 
-/// The event, also where it holds bytes that are no UTF-8, or halves of surrogate pairs: programs in JavaScript cut
-/// strings between two halves, and write each as `\ud83d`, which is JSON, but no text.
-fn parse(event: &[u8]) -> Result<Value, serde_json::Error> {
-    let text = String::from_utf8_lossy(event);
-    serde_json::from_str(&text).or_else(|error| {
-        let mended = without_half_pairs(&text);
-        if mended == text { Err(error) } else { serde_json::from_str(&mended) }
-    })
-}
-
-/// Puts U+FFFD for every escaped half of a surrogate pair that lacks the other half.
-fn without_half_pairs(json: &str) -> String {
-    let escape_at = |at: usize| {
-        let digits = json.get(at..)?.strip_prefix("\\u")?.get(..4)?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let mut mended = String::with_capacity(json.len());
-    let mut rest = 0;
-    while let Some(found) = json[rest..].find('\\') {
-        let at = rest + found;
-        mended.push_str(&json[rest..at]);
-        let (length, whole) = match (escape_at(at), escape_at(at + 6)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
-            (Some(0xd800..=0xdfff), _) => (6, false),
-            (Some(_), _) => (6, true),
-            // A backslash and the character that it escapes, whatever that is.
-            (None, _) => (1 + json[at + 1..].chars().next().map_or(0, char::len_utf8), true),
-        };
-        mended.push_str(if whole { &json[at..at + length] } else { "\\ufffd" });
-        rest = at + length;
-    }
-    mended.push_str(&json[rest..]);
-    mended
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::agent::signal::{Signal, SignalLine};
@@ -228,9 +192,6 @@ mod tests {
         run([&event[..], b"\xff\"}"].concat().as_slice(), Some(spool.path()), Options::default()).unwrap();
         let message = Some("\u{1f600} \\ud800 \u{fffd} \"ok\" \u{fffd}".to_owned());
         assert_eq!(signals(spool.path())[1], Signal::Stopped { turn_id, message });
-        for odd in ["", "\\", "\\u", "\\u12", "\\ud800", "\\ud800\\", "\\ü", "\\ud800\\u00e9", "\\dc00"] {
-            without_half_pairs(odd);
-        }
     }
 
     #[test]

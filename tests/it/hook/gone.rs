@@ -3,7 +3,28 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Tested, hook, prompt, signals, spool_with};
+use super::{Tested, closed, ended_well, hook, prompt, signals, spool_with, start_waiting, tool};
+
+fn request() -> Vec<u8> {
+    tool("PermissionRequest", "Bash", &json!({"command": "ls"}))
+}
+
+#[test]
+fn a_question_is_over_whatever_the_tool_has_brought() -> Tested {
+    let spool = spool_with(Uuid::now_v7())?;
+    let path = spool.path();
+    let (child, name) = start_waiting(path, &request())?;
+    let mut done: serde_json::Value = serde_json::from_slice(&tool("PostToolUse", "Bash", &json!({"command": "ls"})))?;
+    let mut text = done.to_string();
+    done["tool_response"] = json!({ "stdout": "x".repeat(5 << 20) });
+    // Behind what it was given, as programs write it.
+    text.truncate(text.len() - 1);
+    text.push_str(&format!(",\"tool_response\":{}}}", done["tool_response"]));
+    assert_eq!(hook(Some(path), &["--reply"], text.as_bytes())?, "");
+    assert_eq!(ended_well(child.wait_with_output()?)?, "");
+    assert_eq!(closed(path)?, [json!(name)]);
+    Ok(())
+}
 
 #[test]
 fn a_turn_that_another_prompt_has_ended_is_told_to_be_interrupted() -> Tested {
