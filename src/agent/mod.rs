@@ -1,5 +1,5 @@
 //! The agent's side: how one is started (`profile`) and under which account (`account`), what is typed to it (`envelope`),
-//! the files that are exchanged with it (`spool`, `watch`, `writers`), what it reports (`signal`, `hook`, `transcript`), how
+//! the files that are exchanged with it (`spool`, `watch`, `writers`), what it reports (`signal`, `question`, `hook`, `transcript`), how
 //! its answer is read (`answer`), what tells it how to answer (`skill`), whether it trusts its directory (`trust`), and the agents of which more must be known than a
 //! profile says (`claude`, `codex`, `demo`).
 
@@ -11,6 +11,7 @@ pub mod demo;
 pub mod envelope;
 pub mod hook;
 pub mod profile;
+pub mod question;
 pub mod signal;
 pub mod skill;
 pub mod spool;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use super::question::QuestionName;
 use crate::turn::{Timestamp, TurnId};
 
 /// Name of the file in the `out/` directory of a spool.
@@ -54,9 +55,13 @@ pub enum Signal {
         /// The answers to choose from; empty where any text will do.
         #[serde(default)]
         options: Vec<String>,
-        /// Under which name a reply is awaited in `in/`; `None` where it is typed, or given in the terminal only.
+        /// Which question it is: open until that very one is over. `None` for one that is over as soon as the agent does
+        /// something else, and for one that has a `reply`, which is its name then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reply: Option<String>,
+        name: Option<QuestionName>,
+        /// Under which name a hook awaits the reply in `in/`; `None` where it is typed, or given in the terminal only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<QuestionName>,
     },
     /// The next piece of a message of the agent's, as it is shown.
     Said {
@@ -84,9 +89,9 @@ pub enum Signal {
     AttentionOver {
         /// The turn that goes on.
         turn_id: TurnId,
-        /// The `reply` of the `attention` that is over; `None` for those without one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reply: Option<String>,
+        /// The name of the question that is over; `None` for those without one. Versions before called it `reply`.
+        #[serde(default, alias = "reply", skip_serializing_if = "Option::is_none")]
+        name: Option<QuestionName>,
     },
     /// The agent is alive and works on the turn.
     Heartbeat {
@@ -234,6 +239,7 @@ mod tests {
         let turn_id = turn();
         let id = turn_id.to_string();
         let text = || "x\ny".to_owned();
+        let name = || Some(QuestionName::try_from("q-1".to_owned()).unwrap());
         let (activity, kind) = (ActivityState::Started, AttentionKind::Question);
         let cases = [
             (Signal::Ready { resume_id: None }, json!({"event": "ready", "resume_id": null})),
@@ -244,13 +250,18 @@ mod tests {
                 json!({"event": "activity", "turn_id": id, "tool": "x\ny", "label": "x\ny", "state": "started"}),
             ),
             (
-                Signal::Attention { turn_id, kind, prompt: text(), options: vec![text()], reply: None },
+                Signal::Attention { turn_id, kind, prompt: text(), options: vec![text()], name: None, reply: None },
                 json!({"event": "attention", "turn_id": id, "kind": "question", "prompt": "x\ny", "options": ["x\ny"]}),
             ),
             (
-                Signal::Attention { turn_id, kind, prompt: text(), options: Vec::new(), reply: Some(text()) },
+                Signal::Attention { turn_id, kind, prompt: text(), options: Vec::new(), name: None, reply: name() },
                 json!({"event": "attention", "turn_id": id, "kind": "question", "prompt": "x\ny", "options": [],
-                    "reply": "x\ny"}),
+                    "reply": "q-1"}),
+            ),
+            (
+                Signal::Attention { turn_id, kind, prompt: text(), options: Vec::new(), name: name(), reply: None },
+                json!({"event": "attention", "turn_id": id, "kind": "question", "prompt": "x\ny", "options": [],
+                    "name": "q-1"}),
             ),
             (
                 Signal::Said { turn_id, message: text(), index: 7, text: text() },
@@ -260,10 +271,10 @@ mod tests {
                 Signal::Transcript { turn_id, path: "/t".into(), from: 9, prompt: text() },
                 json!({"event": "transcript", "turn_id": id, "path": "/t", "from": 9, "prompt": "x\ny"}),
             ),
-            (Signal::AttentionOver { turn_id, reply: None }, json!({"event": "attention_over", "turn_id": id})),
+            (Signal::AttentionOver { turn_id, name: None }, json!({"event": "attention_over", "turn_id": id})),
             (
-                Signal::AttentionOver { turn_id, reply: Some(text()) },
-                json!({"event": "attention_over", "turn_id": id, "reply": "x\ny"}),
+                Signal::AttentionOver { turn_id, name: name() },
+                json!({"event": "attention_over", "turn_id": id, "name": "q-1"}),
             ),
             (Signal::Heartbeat { turn_id }, json!({"event": "heartbeat", "turn_id": id})),
             (Signal::Stopped { turn_id, message: None }, json!({"event": "stopped", "turn_id": id, "message": null})),
@@ -291,6 +302,21 @@ mod tests {
         assert_eq!(SignalLine::parse(&(known + "\n"))?, expected);
         for bad in ["", "{", "null", r#"{"at":7,"event":"dreaming"}"#, r#"{"at":7}"#, r#"{"event":"ready"}"#] {
             assert!(SignalLine::parse(bad).is_err(), "{bad}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_question_is_named_as_in_versions_before_and_never_by_a_path() -> Result<(), Box<dyn Error>> {
+        let over = |name: &str| format!(r#"{{"at":7,"event":"attention_over","turn_id":"{}",{name}}}"#, turn());
+        let asks = |name: &str| over(name).replace("attention_over", r#"attention","kind":"question","prompt":"?"#);
+        let expected = Signal::AttentionOver { turn_id: turn(), name: Some("q1".to_owned().try_into()?) };
+        for field in ["name", "reply"] {
+            assert_eq!(SignalLine::parse(&over(&format!(r#""{field}":"q1""#)))?.signal, expected);
+            assert!(SignalLine::parse(&asks(&format!(r#""{field}":"q1""#))).is_ok());
+            for bad in ["", "x/../../victim", "..", "a b", &"x".repeat(65)] {
+                assert!(SignalLine::parse(&asks(&format!(r#""{field}":"{bad}""#))).is_err(), "{field}: {bad}");
+            }
         }
         Ok(())
     }

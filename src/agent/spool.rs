@@ -5,6 +5,7 @@
 //! below its size limit.
 
 mod layout;
+mod replies;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,12 +13,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::signal;
 use crate::turn::TurnId;
 pub use layout::{Owner, passage};
+pub use replies::reply_file;
 
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
 const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
@@ -46,11 +48,6 @@ impl Input {
             Self::Primer => "primer.md",
         }
     }
-}
-
-/// The file in `in/` with a person's reply to the question of this name.
-pub fn reply_file(turn: TurnId, question: &str) -> String {
-    format!("{turn}.reply-{question}")
 }
 
 /// Why a file of the spool was not used.
@@ -174,25 +171,6 @@ impl Spool {
     /// [`SpoolError::Io`].
     pub fn write_input(&self, turn: TurnId, input: Input, bytes: &[u8]) -> Result<(), SpoolError> {
         self.place(&format!("{turn}.{}", input.suffix()), bytes).map(drop)
-    }
-
-    /// Puts a person's reply into `in/`, once: false where there is one already.
-    ///
-    /// # Errors
-    /// [`SpoolError::Io`]; then none is there.
-    pub fn write_reply(&self, turn: TurnId, question: &str, text: &str) -> Result<bool, SpoolError> {
-        let name = reply_file(turn, question);
-        let hidden = self.hide(&name, text.as_bytes())?;
-        let dir = self.dir("in")?;
-        let placed = rustix::fs::renameat_with(&dir, &hidden, &dir, name.as_str(), RenameFlags::NOREPLACE);
-        if placed.is_err() {
-            remove(&dir, &hidden);
-        }
-        match placed {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(error) => Err(SpoolError::io(&name, error)),
-        }
     }
 
     /// Puts the settings that an agent is started with into `in/`, and gives their path.

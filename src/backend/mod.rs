@@ -18,6 +18,7 @@ pub use give_up::{GiveUp, Giver};
 pub use local::{LocalBackend, LocalConfig, Outcome, Trial, Unanswered};
 
 use crate::agent::profile::RestartPolicy;
+use crate::agent::question::QuestionName;
 use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// What an agent does with a turn, as every backend reports it.
@@ -37,13 +38,15 @@ pub enum AgentEvent {
         prompt: String,
         /// What can be chosen from; empty where any text will do.
         options: Vec<String>,
-        /// Under which name the agent's hook waits for the reply, if one does.
-        reply: Option<String>,
+        /// Which question it is, where it is open until that very one is over.
+        name: Option<QuestionName>,
+        /// A hook of the agent's waits for the reply, under that name.
+        reply: bool,
     },
     /// It waits no more.
     AttentionOver {
-        /// The `reply` of the question that is over; `None` for those without one.
-        reply: Option<String>,
+        /// The name of the question that is over; `None` for those without one.
+        name: Option<QuestionName>,
     },
     /// A sign of life.
     Heartbeat,
@@ -158,8 +161,8 @@ pub struct Reply {
     pub turn_id: TurnId,
     /// Which of its questions in this turn (1, 2, …).
     pub number: u32,
-    /// Under which name the agent's hook waits for it, if one does.
-    pub name: Option<String>,
+    /// The question's name, if it has one.
+    pub name: Option<QuestionName>,
     /// One line of sanitised text.
     pub text: String,
     /// The question that it waits for, as far as is known by now.

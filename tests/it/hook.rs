@@ -172,7 +172,7 @@ fn decision(child: Child) -> Tested<Value> {
 
 fn closed(spool: &Path) -> Tested<Vec<Value>> {
     let over = signals(spool)?.into_iter().filter(|signal| signal["event"] == "attention_over");
-    Ok(over.map(|signal| signal["reply"].clone()).collect())
+    Ok(over.map(|signal| signal["name"].clone()).collect())
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn two_questions_at_once_are_answered_one_by_one() -> Tested {
     for text in ["One?", "Two?"] {
         hook(Some(path), &["--reply"], &ask("PreToolUse", text))?;
     }
-    let names: Vec<_> =
-        signals(path)?.iter().filter_map(|signal| signal["reply"].as_str().map(str::to_owned)).collect();
+    let names: Vec<_> = signals(path)?.iter().filter_map(|signal| signal["name"].as_str().map(str::to_owned)).collect();
+    assert!(signals(path)?.iter().all(|signal| signal.get("reply").is_none()), "nobody waits for a reply yet");
     let mut waiting = Vec::new();
     for text in ["One?", "Two?"] {
         let (child, mut stdin) = start(Some(path), &["--reply"])?;

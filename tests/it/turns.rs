@@ -4,6 +4,7 @@ mod cancel;
 mod deleted;
 mod endings;
 mod limits;
+mod questions;
 mod queue;
 mod reply;
 mod restart;

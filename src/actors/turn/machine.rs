@@ -12,9 +12,6 @@ use crate::backend::{AgentEvent, Fate};
 use crate::streams::log::Told;
 use crate::turn::{ErrorCode, EventKind, Outcome};
 
-/// Questions that an agent may ask at once; the first of more is not put to a person any more.
-const MAX_QUESTIONS: usize = 256;
-
 /// Where the run of a turn stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -247,17 +244,11 @@ impl Machine {
                 }
             },
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
-            AgentEvent::Attention { kind, prompt, options, reply: name } => {
-                // It takes the place of those that the agent goes on from, and of itself.
-                self.asked.retain(|other| other.name.is_some() && other.name != name);
-                if self.asked.len() == MAX_QUESTIONS {
-                    self.asked.remove(0);
-                }
-                self.asked.push(Asked { kind, prompt, options, name });
-                self.put()
+            AgentEvent::Attention { kind, prompt, options, name, .. } => {
+                self.ask(Asked { kind, prompt, options, name })
             }
-            AgentEvent::AttentionOver { reply: None } => self.goes_on(None),
-            AgentEvent::AttentionOver { reply } => self.drop_questions(|asked| asked.name == reply),
+            AgentEvent::AttentionOver { name: None } => self.goes_on(None),
+            AgentEvent::AttentionOver { name } => self.drop_questions(|asked| asked.name == name),
             AgentEvent::Done(text) => self.answer(&text),
             AgentEvent::Error { code, message } => {
                 self.settled = code == ErrorCode::AgentDied;

@@ -210,7 +210,7 @@ impl Agent {
             }
         } else if matches!(self.current, Some(Current { work: Work::Ask, .. })) {
             if let Some(Current { id, .. }) = self.current.take() {
-                self.report_of(id, |turn_id| Signal::AttentionOver { turn_id, reply: None });
+                self.report_of(id, |turn_id| Signal::AttentionOver { turn_id, name: None });
                 self.screen.question(&submission, None);
                 self.finish_at_once(id, [b"you said: ".as_slice(), &submission].concat());
             }
@@ -268,7 +268,14 @@ impl Agent {
                 self.screen.piece(prompt.as_bytes());
                 self.screen.end_of_answer();
                 let (kind, options) = (AttentionKind::Question, Vec::new());
-                self.report_of(id, |turn_id| Signal::Attention { turn_id, kind, prompt, options, reply: None });
+                self.report_of(id, |turn_id| Signal::Attention {
+                    turn_id,
+                    kind,
+                    prompt,
+                    options,
+                    name: None,
+                    reply: None,
+                });
                 Work::Ask
             }
         };

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::leave;
 use super::memory::{Asked, Open, OpenTurn};
 use crate::agent::envelope::MARKER;
+use crate::agent::question::{self, MAX_QUESTION};
 use crate::agent::signal::{ActivityState, AttentionKind, Signal};
 use crate::turn::TurnId;
 
@@ -22,6 +22,11 @@ const MAX_LABEL: usize = 120;
 const MAX_PROMPT: usize = 2_000;
 /// Characters of an error and of one answer to choose from.
 const MAX_LINE: usize = 300;
+
+/// The reply that gives leave.
+pub(super) const ALLOW: &str = "allow";
+/// The reply that does not.
+const DENY: &str = "deny";
 
 /// The tool by which Claude Code's model asks the person something (reference, "PreToolUse input").
 const ASK: &str = "AskUserQuestion";
@@ -53,13 +58,43 @@ pub(super) enum Then {
     Closed,
 }
 
-/// A question to which the agent waits for a reply.
+/// A question to which a hook waits for the reply.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Question {
-    /// What it may be: where the agent asks the same twice, the first one for which no other hook waits.
-    pub asked: Vec<Asked>,
+    /// What it may be, of what is asked already: where the agent asks the same twice, the first one for which no other hook
+    /// waits. Where there is none, it is asked from now on.
+    pub told: Vec<Asked>,
+    /// That.
+    pub fresh: Asked,
+    /// What a person is told.
+    pub words: Words,
     /// What the tool `AskUserQuestion` was given; `None` where leave is asked.
     pub input: Option<Value>,
+}
+
+/// What a person is asked, in words.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Words {
+    /// What is wanted.
+    pub kind: AttentionKind,
+    /// What is asked.
+    pub prompt: String,
+    /// The answers to choose from; empty where any text will do.
+    pub options: Vec<String>,
+    /// They tell all that a person has to know who replies.
+    pub is_whole: bool,
+}
+
+impl Words {
+    /// What tells that this is asked.
+    pub(super) fn signal(&self, asked: &Asked) -> Signal {
+        let Self { kind, prompt, options, .. } = self.clone();
+        let (name, reply) = match asked.told_name() {
+            name if asked.reply => (None, name),
+            name => (name, None),
+        };
+        Signal::Attention { turn_id: asked.turn_id, kind, prompt, options, name, reply }
+    }
 }
 
 /// What an event means while `open` is the open turn. With `reply`, a person's reply comes by way of the hook.
@@ -113,20 +148,23 @@ fn in_turn(name: &str, event: &Value, open: &Open, reply: bool) -> Meaning {
     // A subagent's events carry its id (reference, "Common input fields"). Its end is not the turn's, nor its words.
     let of_subagent = event.get("agent_id").is_some_and(Value::is_string);
     match name {
-        "PreToolUse" if is_question => asks(tool(event), open, reply, question(event)),
+        "PreToolUse" if is_question => asks(tool(event), open, question(event)),
         "PreToolUse" => tells(activity(event, turn_id, ActivityState::Started)),
         "PermissionRequest" if is_question => {
-            // The question itself was told by `PreToolUse`.
+            // The question itself was told by `PreToolUse`, as one for the terminal until a hook waits.
             let told: Vec<Asked> = open.questions(&tool(event)).cloned().collect();
-            match told.is_empty() {
-                true => awaiting(asks(tool(event), open, reply, question(event)), event),
-                false => Meaning { awaits: waits(told, event), ..Meaning::default() },
+            let words = question(event);
+            match (reply && words.is_whole, told.is_empty()) {
+                (true, _) => awaits(told, event, open, words),
+                (false, true) => asks(tool(event), open, words),
+                (false, false) => Meaning::default(),
             }
         }
-        "PermissionRequest" => match leave::prompt(text(event, "tool_name"), &event["tool_input"]) {
-            Ok(prompt) => awaiting(asks(tool(event), open, reply, permission(prompt, &["allow", "deny"])), event),
-            Err(prompt) => asks(tool(event), open, false, permission(prompt, &[])),
-        },
+        "PermissionRequest" => {
+            let words = permission(leave::prompt(text(event, "tool_name"), &event["tool_input"]));
+            let waits = reply && words.is_whole;
+            if waits { awaits(Vec::new(), event, open, words) } else { asks(tool(event), open, words) }
+        }
         // Comes six seconds after the dialog, for some dialogs without any event before it.
         "Notification" if !open.asks() => notified(event, open),
         "PostToolUse" | "PostToolUseFailure" => {
@@ -168,29 +206,17 @@ fn ends(signal: Signal) -> Meaning {
     Meaning { signals: vec![signal], then: Then::Closed, ..Meaning::default() }
 }
 
-fn asks(
-    tool: String,
-    open: &Open,
-    reply: bool,
-    (kind, prompt, options): (AttentionKind, String, Vec<String>),
-) -> Meaning {
-    let name = Uuid::now_v7().simple().to_string();
-    let turn_id = open.turn.turn_id;
-    let signal = Signal::Attention { turn_id, kind, prompt, options, reply: reply.then(|| name.clone()) };
-    let asked = Asked { name, turn_id, tool, reply, allowed: false };
-    Meaning { signals: vec![signal], asks: Some(asked), ..Meaning::default() }
+fn asks(tool: String, open: &Open, words: Words) -> Meaning {
+    let asked = Asked::about(tool, open.turn.turn_id);
+    Meaning { signals: vec![words.signal(&asked)], asks: Some(asked), ..Meaning::default() }
 }
 
-/// The agent shows its dialog meanwhile: whoever answers first, there or by way of the server, decides.
-fn awaiting(asked: Meaning, event: &Value) -> Meaning {
-    let awaits = waits(asked.asks.clone().into_iter().collect(), event);
-    Meaning { awaits, ..asked }
-}
-
-fn waits(mut asked: Vec<Asked>, event: &Value) -> Option<Question> {
-    asked.retain(|asked| asked.reply);
+/// The agent shows its dialog meanwhile: whoever answers first, there or by way of the server, decides. The server is told
+/// once the hook waits.
+fn awaits(told: Vec<Asked>, event: &Value, open: &Open, words: Words) -> Meaning {
+    let fresh = Asked::about(tool(event), open.turn.turn_id);
     let input = Some(event["tool_input"].clone()).filter(|_| text(event, "tool_name") == ASK);
-    (!asked.is_empty()).then_some(Question { asked, input })
+    Meaning { awaits: Some(Question { told, fresh, words, input }), ..Meaning::default() }
 }
 
 /// Types that do not wait for a person (`idle_prompt`, `auth_success`, …) are not told. There is no hook that waits for the
@@ -201,7 +227,8 @@ fn notified(event: &Value, open: &Open) -> Meaning {
         "elicitation_dialog" | "elicitation_url_dialog" | "agent_needs_input" => AttentionKind::Question,
         _ => return Meaning::default(),
     };
-    asks(String::new(), open, false, (kind, cut(text(event, "message"), MAX_PROMPT), Vec::new()))
+    let prompt = cut(text(event, "message"), MAX_PROMPT);
+    asks(String::new(), open, Words { kind, prompt, options: Vec::new(), is_whole: false })
 }
 
 /// One batch of the lines of a message (reference, "MessageDisplay input").
@@ -212,20 +239,29 @@ fn said(event: &Value, turn_id: TurnId) -> Signal {
 }
 
 /// The options are the two that a permission can be decided by (reference, "PermissionRequest decision control").
-fn permission(prompt: String, options: &[&str]) -> (AttentionKind, String, Vec<String>) {
-    (AttentionKind::Permission, prompt, options.iter().map(|option| (*option).to_owned()).collect())
+fn permission(shown: Result<String, String>) -> Words {
+    let is_whole = shown.is_ok();
+    let options = if is_whole { vec![ALLOW.to_owned(), DENY.to_owned()] } else { Vec::new() };
+    let prompt = shown.unwrap_or_else(|beginning| beginning);
+    Words { kind: AttentionKind::Permission, prompt, options, is_whole }
 }
 
 /// One to four questions; the answers to choose from are told where there is one question only.
-fn question(event: &Value) -> (AttentionKind, String, Vec<String>) {
+fn question(event: &Value) -> Words {
     let questions = event["tool_input"]["questions"].as_array().map_or(&[][..], Vec::as_slice);
-    let prompt: Vec<&str> = questions.iter().map(|question| text(question, "question")).collect();
+    let asked: Vec<&str> = questions.iter().map(|question| text(question, "question")).collect();
     let options = match questions {
         [only] => only["options"].as_array().map_or(&[][..], Vec::as_slice),
         _ => &[],
     };
-    let options = options.iter().map(|option| cut(text(option, "label"), MAX_LINE)).collect();
-    (AttentionKind::Question, cut(&prompt.join("\n"), MAX_PROMPT), options)
+    let options: Vec<&str> = options.iter().map(|option| text(option, "label")).collect();
+    let asked = asked.join("\n");
+    let is_short = |text: &str, characters: usize| text.chars().nth(characters).is_none();
+    let is_whole = is_short(&asked, MAX_PROMPT)
+        && options.iter().all(|option| is_short(option, MAX_LINE))
+        && question::length(&asked, &options) <= MAX_QUESTION;
+    let options = if is_whole { options.into_iter().map(str::to_owned).collect() } else { Vec::new() };
+    Words { kind: AttentionKind::Question, prompt: cut(&asked, MAX_PROMPT), options, is_whole }
 }
 
 fn activity(event: &Value, turn_id: TurnId, state: ActivityState) -> Signal {

@@ -5,19 +5,18 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::question::{ASKED, QuestionName, asked_file};
 use crate::agent::signal::FILE_MODE;
 use crate::turn::TurnId;
 
 /// Name of the turn's file in `out/`.
 pub(super) const FILE: &str = ".turn";
-/// What the file of a question begins with; its name follows.
-const ASKED: &str = ".asked-";
-/// The same for one that was replied to by `allow`, until the tool has run: of two uses of a tool that are given the same,
-/// the one that has run is this one.
+/// What a file's name begins with, in the place of [`ASKED`], of a question that was replied to by `allow`, until the tool has
+/// run: of two uses of a tool that are given the same, the one that has run is this one.
 const ALLOWED: &str = ".allowed-";
 /// Bytes of a file that are read.
 const MAX: u64 = 4096;
@@ -38,12 +37,12 @@ pub(super) struct OpenTurn {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Asked {
     /// The question's own name.
-    pub name: String,
+    pub name: QuestionName,
     /// The turn that waits for it.
     pub turn_id: TurnId,
     /// The use of a tool that waits for it, where that is known: what is heard of another one means nothing.
     pub tool: String,
-    /// The server was told the name: a hook waits for a reply.
+    /// A hook waits for a reply, as long as it holds the file locked.
     #[serde(default)]
     pub reply: bool,
     /// A person has replied `allow`.
@@ -52,8 +51,18 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// What the agent asks about this use of a tool from now on.
+    pub(super) fn about(tool: String, turn_id: TurnId) -> Self {
+        Self { name: QuestionName::fresh(), turn_id, tool, reply: false, allowed: false }
+    }
+
+    /// By which name the server knows it. What is heard of no use of a tool is over as soon as the agent does something.
+    pub(super) fn told_name(&self) -> Option<QuestionName> {
+        (self.reply || !self.tool.is_empty()).then(|| self.name.clone())
+    }
+
     fn place(&self, out: &Path) -> PathBuf {
-        out.join(format!("{}{}", if self.allowed { ALLOWED } else { ASKED }, self.name))
+        out.join(if self.allowed { format!("{ALLOWED}{}", self.name) } else { asked_file(&self.name) })
     }
 }
 
@@ -64,6 +73,8 @@ pub(super) struct Open {
     pub turn: OpenTurn,
     /// What it asks, and what was allowed and has not run yet; the oldest first.
     pub asked: Vec<Asked>,
+    /// What it asked by a hook that is gone.
+    pub given_up: Vec<Asked>,
 }
 
 impl Open {
@@ -96,13 +107,14 @@ pub(super) fn recall(out: &Path) -> Option<Open> {
             };
             let asked: Asked = read(&path)?;
             // A file that is just being written has another name than its question.
-            (asked.turn_id == turn.turn_id && asked.name == name).then_some(Asked { allowed, ..asked })
+            (asked.turn_id == turn.turn_id && asked.name.as_str() == name).then_some(Asked { allowed, ..asked })
         })
         .take(MAX_QUESTIONS)
         .collect();
     // Names begin with the time.
     asked.sort_by(|one, other| one.name.cmp(&other.name));
-    Some(Open { turn, asked })
+    let given_up = asked.extract_if(.., |asked| asked.reply && !asked.allowed && !is_claimed(out, asked)).collect();
+    Some(Open { turn, asked, given_up })
 }
 
 /// The turn is the one that the agent works on.
@@ -146,19 +158,72 @@ pub(super) fn close_all(out: &Path) {
     }
 }
 
-/// Takes the question up, to wait for its reply; `None` where it is over, or another hook waits for it. It is given up with
-/// the file.
-pub(super) fn claim(out: &Path, asked: &Asked) -> io::Result<Option<File>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(asked.place(out), flags, FILE_MODE) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
+/// A hook waits for the reply to a question, for as long as it holds this.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// The file, opened three times. The second one is locked. The server is told when a file that could be written to is
+    /// closed, which at the end of a process is before its lock is gone; so one of the others is closed after that, in
+    /// whichever order the system closes them.
+    _files: [File; 3],
+}
+
+/// The question is open from now on, and its reply is waited for.
+pub(super) fn open_claimed(out: &Path, asked: &Asked) -> io::Result<Claim> {
+    let place = asked.place(out);
+    let (beside, claim) = hide_claimed(&place, asked)?;
+    put(&beside, |beside| std::fs::rename(beside, &place)).map(|()| claim)
+}
+
+/// Waits for the reply to a question that was open before; `None` where it is over, or another hook waits for it.
+pub(super) fn claim(out: &Path, asked: &Asked) -> io::Result<Option<Claim>> {
+    let place = asked.place(out);
+    let Some(before) = look(&place)? else { return Ok(None) };
+    match rustix::fs::flock(&before, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(None),
         Err(error) => return Err(error.into()),
+    }
+    // Whoever claimed it since has put another one in its place.
+    if rustix::fs::fstat(&before)?.st_nlink == 0 {
+        return Ok(None);
+    }
+    let (beside, claim) = hide_claimed(&place, asked)?;
+    // Only as long as it is open.
+    let exchanged = put(&beside, |beside| {
+        rustix::fs::renameat_with(rustix::fs::CWD, beside, rustix::fs::CWD, &place, RenameFlags::EXCHANGE)
+            .map_err(io::Error::from)
+    });
+    match exchanged {
+        Ok(()) => remove(&beside).map(|_| Some(claim)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A hook waits for the reply to this question. True also where that cannot be told.
+fn is_claimed(out: &Path, asked: &Asked) -> bool {
+    match look(&asked.place(out)) {
+        Ok(Some(file)) => rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}
+
+/// Writes the file of a question that is waited for beside its place.
+fn hide_claimed(place: &Path, asked: &Asked) -> io::Result<(PathBuf, Claim)> {
+    let (beside, before) = hide(place, &Asked { reply: true, ..asked.clone() })?;
+    let claimed = || -> io::Result<Claim> {
+        let again = || rustix::fs::open(&beside, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, FILE_MODE);
+        let (locked, after) = (File::from(again()?), File::from(again()?));
+        rustix::fs::flock(&locked, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Claim { _files: [before, locked, after] })
     };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
+    match claimed() {
+        Ok(claim) => Ok((beside, claim)),
+        Err(error) => {
+            let _ = remove(&beside);
+            Err(error)
+        }
     }
 }
 
@@ -174,22 +239,42 @@ fn files(out: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, FILE_MODE).ok()?);
     let mut text = String::new();
-    file.take(MAX).read_to_string(&mut text).ok()?;
+    look(path).ok()??.take(MAX).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// The file, where there is one.
+fn look(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, FILE_MODE) {
+        Ok(file) => Ok(Some(File::from(file))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Written beside and renamed, so that a hook that runs at the same time never reads half of it.
 fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let (beside, _) = hide(path, value)?;
+    put(&beside, |beside| std::fs::rename(beside, path))
+}
+
+/// Writes a file beside its place.
+fn hide(path: &Path, value: &impl Serialize) -> io::Result<(PathBuf, File)> {
     let beside = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(&beside, flags, FILE_MODE)?);
     let text = serde_json::to_string(value)?;
-    let placed = file.write_all(text.as_bytes()).and_then(|()| std::fs::rename(&beside, path));
+    put(&beside, |_| file.write_all(text.as_bytes()))?;
+    Ok((beside, file))
+}
+
+/// Does this with a file that was written beside its place, which is removed where that fails.
+fn put(beside: &Path, place: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let placed = place(beside);
     if placed.is_err() {
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(beside);
     }
     placed
 }

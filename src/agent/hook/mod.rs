@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use self::meaning::{Meaning, Then};
+use self::memory::Asked;
 use super::signal;
 
 /// Bytes of an event that are read. Claude Code sends tools' results along, which no signal needs.
@@ -60,12 +61,21 @@ pub fn run(mut input: impl Read, spool: Option<&Path>, options: Options) -> Resu
     let event = event::parse(&event).map_err(HookError::Event)?;
     let out = spool.join("out");
     let open = memory::recall(&out);
+    for asked in open.iter().flat_map(|open| &open.given_up) {
+        // What this event tells matters more; the next hook finds it, too.
+        let _ = close_given_up(&out, asked);
+    }
     let meaning = meaning::of(&event, open.as_ref(), options.reply);
     report(&out, open.as_ref(), &meaning)?;
     match meaning.awaits {
         Some(question) => ask::wait(spool, &question).map_err(|error| HookError::Spool { what: "a reply", error }),
         None => Ok(None),
     }
+}
+
+/// The hook that asked this has ended without a word. Where another one tells so, too, it is over all the same.
+fn close_given_up(out: &Path, asked: &Asked) -> io::Result<()> {
+    if memory::close(out, asked)? { signal::append(out, ask::over(asked)) } else { Ok(()) }
 }
 
 fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<(), HookError> {

@@ -147,10 +147,10 @@ pub(super) fn died(how: &str) -> BackendError {
 /// A question for which no hook waits, where replies go to hooks, is one for the terminal.
 fn placed(agent: &Incarnation, event: AgentEvent) -> AgentEvent {
     match event {
-        AgentEvent::Attention { prompt, options, reply: None, .. }
+        AgentEvent::Attention { prompt, options, name, reply: false, .. }
             if agent.config.profile.reply == Some(ReplyManner::Hook) =>
         {
-            AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, reply: None }
+            AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, name, reply: false }
         }
         event => event,
     }

@@ -7,6 +7,7 @@ mod incarnation;
 mod launch;
 mod left;
 mod process;
+mod questions;
 mod reader;
 mod ready;
 mod reply;

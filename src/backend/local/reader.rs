@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::questions::Questions;
 use crate::agent::answer::{self, MAX_TRAILER};
-use crate::agent::signal::{ActivityState, AttentionKind, Signal, SignalLine};
+use crate::agent::signal::{ActivityState, Signal, SignalLine};
 use crate::agent::spool::{Chunk, Spool, SpoolError};
 use crate::backend::{AgentEvent, BackendError};
 use crate::turn::{ErrorCode, TurnId};
 
-/// Characters of what an agent asks, and of each option.
-const MAX_PROMPT: usize = 8 * 1024;
-/// Options of what an agent asks.
-const MAX_OPTIONS: usize = 64;
+/// Characters of what an agent does.
+const MAX_LABEL: usize = 8 * 1024;
 /// Pieces of a message that are kept until those before them come.
 const MAX_EARLY: usize = 1_000;
 
@@ -51,6 +50,8 @@ pub struct Reader {
     unheard: Vec<SignalLine>,
     /// How the agent said that it is done.
     over: Option<Over>,
+    /// What the agent asks.
+    questions: Questions,
 }
 
 impl Reader {
@@ -69,6 +70,7 @@ impl Reader {
             said: Said::default(),
             unheard: Vec::new(),
             over: None,
+            questions: Questions::default(),
         }
     }
 
@@ -121,11 +123,12 @@ impl Reader {
                 seen.events.insert(0, AgentEvent::Delta(delta));
             }
         }
-        if let Some(over) = &self.over {
-            match self.ending(over, spool) {
+        match &self.over {
+            Some(over) => match self.ending(over, spool) {
                 Ok(ending) => seen.ending = Some(ending?),
                 Err(_) => seen.again = true,
-            }
+            },
+            None => seen.events.extend(self.questions.given_up(spool)),
         }
         Ok(seen)
     }
@@ -140,49 +143,37 @@ impl Reader {
     }
 
     fn hear(&mut self, signal: Signal, events: &mut Vec<AgentEvent>) {
-        let (turn, event) = match signal {
-            Signal::Ready { .. } | Signal::Said { .. } | Signal::Transcript { .. } => return,
-            Signal::Submitted { turn_id } => (turn_id, None),
-            Signal::Activity { turn_id, label, state, .. } => {
-                let label = label.chars().take(MAX_PROMPT).collect();
-                let activity = (state == ActivityState::Started).then_some(label);
-                (turn_id, Some(AgentEvent::Activity(activity)))
-            }
-            Signal::Attention { turn_id, kind, prompt, options, reply } => {
-                let kind = match kind {
-                    AttentionKind::Question => "question",
-                    AttentionKind::Permission => "permission",
-                };
-                let short = |text: String| text.chars().take(MAX_PROMPT).collect::<String>();
-                let options = options.into_iter().take(MAX_OPTIONS).map(short).collect();
-                let prompt = short(prompt);
-                (turn_id, Some(AgentEvent::Attention { kind: kind.to_owned(), prompt, options, reply }))
-            }
-            Signal::AttentionOver { turn_id, reply } => (turn_id, Some(AgentEvent::AttentionOver { reply })),
-            Signal::Heartbeat { turn_id } => (turn_id, Some(AgentEvent::Heartbeat)),
-            Signal::Stopped { turn_id, message } => {
-                if turn_id == self.turn {
-                    self.over = Some(Over::Stopped(message));
-                }
-                (turn_id, None)
-            }
-            Signal::Failed { turn_id, message } => {
-                if turn_id == self.turn {
-                    self.over = Some(Over::Failed(message));
-                }
-                (turn_id, None)
-            }
-            Signal::Interrupted { turn_id } => {
-                if turn_id == self.turn {
-                    self.over = Some(Over::Failed("the agent was interrupted".to_owned()));
-                }
-                (turn_id, None)
-            }
-        };
-        if turn == self.turn {
-            self.confirmed = true;
-            events.extend(event);
+        if signal.turn_id() != Some(self.turn) || matches!(signal, Signal::Transcript { .. }) {
+            return;
         }
+        self.confirmed = true;
+        events.extend(match signal {
+            Signal::Activity { label, state, .. } => {
+                let label = label.chars().take(MAX_LABEL).collect();
+                Some(AgentEvent::Activity((state == ActivityState::Started).then_some(label)))
+            }
+            Signal::Attention { kind, prompt, options, name, reply, .. } => {
+                Some(self.questions.asked(kind, prompt, options, (name, reply)))
+            }
+            Signal::AttentionOver { name, .. } => {
+                self.questions.over(name.as_ref());
+                Some(AgentEvent::AttentionOver { name })
+            }
+            Signal::Heartbeat { .. } => Some(AgentEvent::Heartbeat),
+            Signal::Stopped { message, .. } => {
+                self.over = Some(Over::Stopped(message));
+                None
+            }
+            Signal::Failed { message, .. } => {
+                self.over = Some(Over::Failed(message));
+                None
+            }
+            Signal::Interrupted { .. } => {
+                self.over = Some(Over::Failed("the agent was interrupted".to_owned()));
+                None
+            }
+            Signal::Ready { .. } | Signal::Submitted { .. } | Signal::Said { .. } | Signal::Transcript { .. } => None,
+        });
     }
 
     /// The agent is done, and there is no answer file. The error is a passing one.

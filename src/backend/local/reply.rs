@@ -1,4 +1,4 @@
-//! Types what a person replies to an agent that asks.
+//! Types what a person replies to an agent that asks, or hands it to the agent's hook.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -53,9 +53,11 @@ pub async fn reply(agent: &Incarnation, reply: &Reply) -> Result<Replied, Backen
     }
 }
 
-/// Puts the reply where the agent's hook waits for it. That is there once, so it is taken once.
+/// Puts the reply where the agent's hook waits for it. That is there once, so it is taken once; and only while the hook is
+/// there, since nobody else reads it.
 fn hand_over(agent: &Incarnation, reply: &Reply) -> Result<Replied, BackendError> {
-    let Some(name) = reply.name.as_deref().filter(|_| *reply.asks.borrow() == Some(reply.number)) else {
+    let is_asked = *reply.asks.borrow() == Some(reply.number);
+    let Some(name) = reply.name.as_ref().filter(|name| is_asked && agent.spool.is_awaited(name)) else {
         return Ok(Replied::Refused);
     };
     if Instant::now() >= reply.until {

@@ -57,7 +57,13 @@ fn message(turn: TurnId, text: &str) -> Message {
 }
 
 fn dialog(screen: &Screen) -> AgentEvent {
-    AgentEvent::Attention { kind: DIALOG.to_owned(), prompt: screen.told(), options: Vec::new(), reply: None }
+    AgentEvent::Attention {
+        kind: DIALOG.to_owned(),
+        prompt: screen.told(),
+        options: Vec::new(),
+        name: None,
+        reply: false,
+    }
 }
 
 fn withdrawn() -> BackendError {
@@ -96,7 +102,7 @@ pub(super) async fn await_input<'a>(
         let before = screen.input(&agent.config.profile).map(|input| input.shown());
         if before.is_some() || was_typed(agent, job).await? {
             if told {
-                let _ = reports.send(AgentEvent::AttentionOver { reply: None }).await;
+                let _ = reports.send(AgentEvent::AttentionOver { name: None }).await;
             }
             return Ok((held, Found { before, output }));
         }
@@ -191,7 +197,7 @@ impl Typing {
             return Ok(news.then(|| dialog(&screen)));
         };
         self.covered = None;
-        let over = std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { reply: None });
+        let over = std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { name: None });
         if over.is_some() {
             self.deadline = now + agent.config.confirm_timeout;
         }
@@ -231,7 +237,7 @@ impl Typing {
     /// What has to be told now that the agent has the turn.
     pub(super) async fn end(&mut self, agent: &Incarnation) -> Option<AgentEvent> {
         agent.keyboard.lock().await.unconfirmed = None;
-        std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { reply: None })
+        std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { name: None })
     }
 }
 

@@ -1,12 +1,70 @@
 //! Hooks that wait for a reply and end without one, and ends that another hook has to tell.
 
+use std::fs;
+use std::process::Stdio;
+
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Tested, closed, ended_well, hook, prompt, signals, spool_with, start_waiting, tool};
+use super::{PALIADIN, Tested, closed, ended_well, hook, prompt, signals, spool_with, start_waiting, tool};
 
 fn request() -> Vec<u8> {
     tool("PermissionRequest", "Bash", &json!({"command": "ls"}))
+}
+
+fn notification() -> Vec<u8> {
+    let message = "Claude needs your permission";
+    let event =
+        json!({"hook_event_name": "Notification", "notification_type": "permission_prompt", "message": message});
+    event.to_string().into_bytes()
+}
+
+#[test]
+fn an_agent_that_does_not_listen_any_more_has_decided() -> Tested {
+    let spool = spool_with(Uuid::now_v7())?;
+    let path = spool.path();
+    let (mut child, name) = start_waiting(path, &request())?;
+    drop(child.stdout.take());
+    ended_well(child.wait_with_output()?)?;
+    assert_eq!(closed(path)?, [json!(name)]);
+    Ok(())
+}
+
+#[test]
+fn the_question_of_a_hook_that_was_killed_is_over_for_those_that_follow() -> Tested {
+    let spool = spool_with(Uuid::now_v7())?;
+    let path = spool.path();
+    let (mut child, name) = start_waiting(path, &request())?;
+    hook(Some(path), &["--reply"], &notification())?;
+    assert!(closed(path)?.is_empty(), "it is open, and told");
+    child.kill()?;
+    child.wait()?;
+    hook(Some(path), &["--reply"], &notification())?;
+    assert_eq!(closed(path)?, [json!(name)]);
+    let told = signals(path)?.pop().ok_or("no signal")?;
+    assert_eq!((&told["event"], &told["prompt"]), (&json!("attention"), &json!("Claude needs your permission")));
+    Ok(())
+}
+
+#[test]
+fn where_a_reply_cannot_be_waited_for_it_is_decided_in_the_terminal() -> Tested {
+    let spool = spool_with(Uuid::now_v7())?;
+    let event = spool.path().join("event");
+    fs::write(&event, request())?;
+    // Enough descriptors to read, to write, and to claim the question; and none to wait.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 6; exec \"$0\" hook --reply", PALIADIN])
+        .env("PALIADIN_SPOOL", spool.path())
+        .stdin(fs::File::open(&event)?)
+        .stderr(Stdio::piped())
+        .output()?;
+    assert_eq!(ended_well(output)?.lines().count(), 1);
+    let told = signals(spool.path())?.pop().ok_or("no signal")?;
+    assert_eq!((&told["event"], told.get("reply")), (&json!("attention"), None));
+    // It is known again by its name.
+    hook(Some(spool.path()), &["--reply"], &tool("PostToolUse", "Bash", &json!({"command": "ls"})))?;
+    assert_eq!(closed(spool.path())?, [told["name"].clone()]);
+    Ok(())
 }
 
 #[test]

@@ -4,7 +4,11 @@ use serde_json::json;
 
 use super::{Effect, Machine};
 use crate::agent::envelope;
+use crate::agent::question::QuestionName;
 use crate::turn::{DIALOG, EventKind};
+
+/// Questions that an agent may ask at once; the first of more is not put to a person any more.
+const MAX_QUESTIONS: usize = 256;
 
 /// What the agent asks of a person.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,7 +17,7 @@ pub(super) struct Asked {
     pub(super) prompt: String,
     pub(super) options: Vec<String>,
     /// Such a question stays open until that very one is over, whatever else the agent does meanwhile.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<QuestionName>,
 }
 
 impl Asked {
@@ -28,8 +32,8 @@ impl Asked {
 pub struct OpenQuestion {
     /// Which of its questions in this turn (1, 2, …).
     pub number: u32,
-    /// See [`AgentEvent::Attention`].
-    pub name: Option<String>,
+    /// See [`AgentEvent::Attention`](crate::backend::AgentEvent::Attention).
+    pub name: Option<QuestionName>,
 }
 
 /// Why a reply is not handed to the agent.
@@ -78,8 +82,18 @@ impl Machine {
         if asked.kind == "permission" && !chosen { Err(NoReply::NotAnOption) } else { Ok(question()) }
     }
 
+    /// The agent asks this, in the place of what it goes on from, and of what it asked under the same name.
+    pub(super) fn ask(mut self, asked: Asked) -> (Self, Vec<Effect>) {
+        self.asked.retain(|other| other.name.is_some() && other.name != asked.name);
+        if self.asked.len() == MAX_QUESTIONS {
+            self.asked.remove(0);
+        }
+        self.asked.push(asked);
+        self.put()
+    }
+
     /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
-    pub(super) fn put(mut self) -> (Self, Vec<Effect>) {
+    fn put(mut self) -> (Self, Vec<Effect>) {
         let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
         // A dialog is none of the agent's questions, which a later owner reads and counts anew.
         self.attentions += u32::from(!asked.is_dialog());

@@ -1,6 +1,9 @@
+mod questions;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::agent::question::QuestionName;
 
 fn run(inputs: impl IntoIterator<Item = Input>) -> (Machine, Vec<Effect>) {
     inputs.into_iter().fold((Machine::default(), Vec::new()), |(machine, mut effects), input| {
@@ -21,13 +24,18 @@ fn held(effects: &[Effect]) -> String {
     })
 }
 
-fn asks(name: Option<String>) -> AgentEvent {
-    let prompt = name.clone().unwrap_or_default();
-    AgentEvent::Attention { kind: "question".to_owned(), prompt, options: vec![], reply: name }
+/// The agent asks this.
+fn attention(kind: &str, prompt: &str, options: &[&str], name: Option<QuestionName>) -> AgentEvent {
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    AgentEvent::Attention { kind: kind.to_owned(), prompt: prompt.to_owned(), options, reply: name.is_some(), name }
 }
 
-fn name() -> impl Strategy<Value = Option<String>> {
-    proptest::option::of("[abc]")
+fn asks(name: Option<QuestionName>) -> AgentEvent {
+    attention("question", name.as_ref().map_or("", QuestionName::as_str), &[], name.clone())
+}
+
+fn name() -> impl Strategy<Value = Option<QuestionName>> {
+    proptest::option::of("[abc]".prop_map(|name| QuestionName::try_from(name).unwrap()))
 }
 
 fn event() -> impl Strategy<Value = AgentEvent> {
@@ -37,7 +45,7 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         "[ab\n]{0,3}".prop_map(AgentEvent::Delta),
         Just(AgentEvent::Activity(Some("reading".to_owned()))),
         name().prop_map(asks),
-        name().prop_map(|reply| AgentEvent::AttentionOver { reply }),
+        name().prop_map(|name| AgentEvent::AttentionOver { name }),
         "[ab\n]{0,6}".prop_map(AgentEvent::Done),
         Just(AgentEvent::Error { code: ErrorCode::AgentDied, message: "gone".to_owned() }),
     ]
@@ -79,10 +87,6 @@ fn any_run() -> impl Strategy<Value = Vec<Input>> {
         prefix.extend(rest);
         prefix
     })
-}
-
-fn question(number: u32) -> Result<OpenQuestion, NoReply> {
-    Ok(OpenQuestion { number, name: None })
 }
 
 proptest! {
@@ -131,141 +135,11 @@ proptest! {
     }
 
     #[test]
-    fn a_reply_is_taken_exactly_while_something_is_asked(inputs in any_run()) {
-        let mut machine = Machine::default();
-        let (mut asked, mut number, mut put) = (false, 0, None);
-        for input in inputs {
-            let (next, effects) = machine.step(input);
-            machine = next;
-            for effect in &effects {
-                match effect {
-                    Effect::Emit(EventKind::Attention, data) => put = data["prompt"].as_str().map(str::to_owned),
-                    Effect::Attention(true) => (asked, number) = (true, number + 1),
-                    Effect::Attention(false) | Effect::Finish { .. } => asked = false,
-                    _ => {}
-                }
-            }
-            prop_assert_eq!(machine.asks(), asked.then_some(number));
-            let name = put.clone().filter(|prompt| !prompt.is_empty());
-            let expected = if asked { Ok(OpenQuestion { number, name }) } else { Err(NoReply::NothingAsked) };
-            prop_assert_eq!(machine.reply("x"), expected);
-        }
-    }
-
-    /// A question that a hook waits with is open until that very question is over, or the turn.
-    #[test]
-    fn a_question_with_a_name_is_open_until_it_is_over_itself(events in proptest::collection::vec(event(), 0..40)) {
-        let (mut machine, _) = run([Input::Ready("%1".to_owned()), Input::Claimed]);
-        let mut open: Vec<String> = Vec::new();
-        for event in events {
-            match &event {
-                AgentEvent::Attention { reply: Some(name), .. } => {
-                    open.retain(|other| other != name);
-                    open.push(name.clone());
-                }
-                AgentEvent::AttentionOver { reply: Some(name) } => open.retain(|other| other != name),
-                AgentEvent::Done(_) | AgentEvent::Error { .. } => open.clear(),
-                _ => {}
-            }
-            let is_unnamed = matches!(event, AgentEvent::Attention { reply: None, .. });
-            let is_over = matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. });
-            machine = machine.step(Input::Agent(event)).0;
-            if is_over {
-                prop_assert!(!machine.waits());
-                break;
-            }
-            let named: Vec<String> = machine.asked.iter().filter_map(|asked| asked.name.clone()).collect();
-            prop_assert_eq!(&named, &open);
-            if is_unnamed {
-                prop_assert_eq!(machine.reply("x").unwrap().name, None);
-            } else if let (Some(last), true) = (open.last(), machine.asked.iter().all(|asked| asked.name.is_some())) {
-                prop_assert_eq!(machine.reply("x").unwrap().name, Some(last.clone()));
-            }
-        }
-    }
-
-    /// Whoever reads the questions of a turn anew comes to the same question with the same number, and tells none twice.
-    #[test]
-    fn questions_that_are_read_anew_have_the_numbers_that_they_had(events in proptest::collection::vec(event(), 0..24)) {
-        let events: Vec<_> =
-            events.into_iter().filter(|event| !matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. })).collect();
-        let inputs = || {
-            let ready = [Input::Ready("%1".to_owned()), Input::Claimed];
-            ready.into_iter().chain(events.iter().cloned().map(Input::Agent))
-        };
-        let asked = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Emit(EventKind::Attention, _))).count();
-        let (first, effects) = run(inputs());
-        let told = Told { attentions: u32::try_from(asked(&effects)).unwrap(), ..Told::default() };
-        let (machine, effects) = inputs().fold((Machine::resumed(told), Vec::new()), |(machine, mut effects), input| {
-            let (machine, more) = machine.step(input);
-            // Before it has come to the end of what was told, it takes no reply.
-            if machine.attentions < machine.told.attentions {
-                assert!(machine.asks().is_none() && machine.reply("x").is_err());
-            }
-            effects.extend(more);
-            (machine, effects)
-        });
-        prop_assert_eq!(asked(&effects), 0);
-        prop_assert_eq!((machine.asks(), machine.reply("x")), (first.asks(), first.reply("x")));
-    }
-
-    #[test]
     fn every_turn_can_be_ended_at_any_time(inputs in any_run()) {
         let end = Input::End(ErrorCode::SessionReset, "reset".to_owned());
         let (machine, _) = run(inputs.into_iter().chain([end, Input::Recorded]));
         prop_assert_eq!(machine.phase, Phase::Over);
     }
-}
-
-#[test]
-fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
-    let ask = |kind: &str, options: &[&str]| {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let attention = AgentEvent::Attention { kind: kind.to_owned(), prompt: "?".to_owned(), options, reply: None };
-        let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
-        run(ready.into_iter().chain([Input::Agent(attention)])).0
-    };
-    let leave = ask("permission", &["allow", "deny\nall"]);
-    assert_eq!((leave.reply("allow"), leave.reply("deny all")), (question(1), question(1)));
-    assert_eq!((leave.reply("Allow"), leave.reply("")), (Err(NoReply::NotAnOption), Err(NoReply::NotAnOption)));
-    assert_eq!(ask("permission", &[]).reply("why?"), question(1));
-    assert_eq!(ask("question", &["red", "blue"]).reply("green"), question(1));
-    let (again, _) = leave.step(Input::Agent(AgentEvent::Attention {
-        kind: "question".to_owned(),
-        prompt: "!".to_owned(),
-        options: vec![],
-        reply: None,
-    }));
-    assert_eq!(again.reply("x"), question(2));
-    assert_eq!(again.step(Input::Agent(AgentEvent::Delta("y".to_owned()))).0.reply("x"), Err(NoReply::NothingAsked));
-}
-
-#[test]
-fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
-    let ask = |kind: &str| {
-        Input::Agent(AgentEvent::Attention {
-            kind: kind.to_owned(),
-            prompt: "?".to_owned(),
-            options: vec![],
-            reply: None,
-        })
-    };
-    let told = Told { attentions: 1, ..Told::default() };
-    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
-    let mut steps =
-        ready.into_iter().fold((Machine::resumed(told), Vec::new()), |(machine, _), input| machine.step(input));
-    // It is told anew, whatever an earlier owner has told; and before the agent is seen to have the turn.
-    assert!(matches!(steps.1[..], [Effect::Emit(EventKind::Attention, _), Effect::Attention(true)]), "{:?}", steps.1);
-    assert!(steps.0.waits());
-    assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
-    steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver { reply: None }));
-    assert_eq!(steps.1, [Effect::Attention(false)]);
-    assert!(!steps.0.waits());
-    assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
-    // The question that the earlier owner has told is still the first one.
-    steps = steps.0.step(ask("question"));
-    assert_eq!(steps.1, [Effect::Attention(true)]);
-    assert_eq!((steps.0.asks(), steps.0.reply("x")), (Some(1), question(1)));
 }
 
 #[test]
@@ -323,19 +197,6 @@ proptest! {
         let finishes = effects.iter().filter(|e| matches!(e, Effect::Finish { .. })).count();
         prop_assert_eq!(finishes, 1);
     }
-}
-
-#[test]
-fn what_was_told_before_is_not_told_again() {
-    let asks =
-        AgentEvent::Attention { kind: "question".to_owned(), prompt: "?".to_owned(), options: vec![], reply: None };
-    let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
-    assert!(effects.contains(&Effect::Start { tell: false }));
-    assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
-    assert_eq!(machine.reply("x"), question(1));
-    let (machine, effects) = machine.step(Input::Agent(asks));
-    assert!(matches!(effects.first(), Some(Effect::Emit(EventKind::Attention, _))), "this one is new");
-    assert_eq!(machine.reply("x"), question(2));
 }
 
 #[test]

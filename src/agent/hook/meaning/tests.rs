@@ -9,9 +9,8 @@ fn turn() -> OpenTurn {
 }
 
 fn open(asked: bool) -> Open {
-    let question =
-        || Asked { name: "q1".to_owned(), turn_id: turn().turn_id, tool: String::new(), reply: false, allowed: false };
-    Open { turn: turn(), asked: asked.then(question).into_iter().collect() }
+    let question = || Asked::about(String::new(), turn().turn_id);
+    Open { turn: turn(), asked: asked.then(question).into_iter().collect(), given_up: Vec::new() }
 }
 
 fn meaning(event: &Value, open: Option<Open>) -> Meaning {
@@ -75,24 +74,28 @@ fn questions_and_permissions_are_attention() {
             "permission_suggestions": [{"type": "addRules", "behavior": "allow"}]}),
     );
     let asked = meaning(&request, Some(open(false)));
-    assert!(asked.asks.is_some() && asked.awaits.is_none());
-    let expected = json!([{"event": "attention", "turn_id": ID, "kind": "permission",
+    let name = asked.asks.as_ref().unwrap().name.to_string();
+    assert!(asked.awaits.is_none());
+    let expected = json!([{"event": "attention", "turn_id": ID, "kind": "permission", "name": name,
         "prompt": "May I use Bash?\nrm -rf x\ndescription: Tidy up", "options": ["allow", "deny"]}]);
     assert_eq!(wire(asked), expected);
 
     let questions = json!([{"question": "Which one?", "header": "Kind", "options": [{"label": "A"}, {"label": "B"}]}]);
     let ask = event("PreToolUse", json!({"tool_name": ASK, "tool_input": {"questions": questions}}));
+    let asked = meaning(&ask, Some(open(false)));
+    let name = asked.asks.as_ref().unwrap().name.to_string();
+    let asking = Open { asked: asked.asks.iter().cloned().collect(), ..open(false) };
     let expected = json!([{"event": "attention", "turn_id": ID, "kind": "question", "prompt": "Which one?",
-        "options": ["A", "B"]}]);
-    assert_eq!(wire(meaning(&ask, Some(open(false)))), expected);
-    let asking = Open { asked: meaning(&ask, Some(open(false))).asks.into_iter().collect(), ..open(false) };
+        "options": ["A", "B"], "name": name}]);
+    assert_eq!(wire(asked), expected);
     let again = event("PermissionRequest", json!({"tool_name": ASK, "tool_input": {"questions": questions}}));
     assert_eq!(meaning(&again, Some(asking)), Meaning::default());
 
     let note = |kind| {
         event("Notification", json!({"message": "Claude needs you", "title": "Needed", "notification_type": kind}))
     };
-    assert_eq!(wire(meaning(&note("permission_prompt"), Some(open(false))))[0]["prompt"], "Claude needs you");
+    let noted = wire(meaning(&note("permission_prompt"), Some(open(false))))[0].clone();
+    assert_eq!((&noted["prompt"], noted.get("name")), (&json!("Claude needs you"), None), "no tool is known");
     assert_eq!(wire(meaning(&note("elicitation_dialog"), Some(open(false))))[0]["kind"], "question");
     assert_eq!(meaning(&note("permission_prompt"), Some(open(true))), Meaning::default());
     assert_eq!(meaning(&note("idle_prompt"), Some(open(false))), Meaning::default());
@@ -113,7 +116,7 @@ fn each_question_waits_for_its_own_reply() {
     }
     for (at, text) in ["One?", "Two?"].into_iter().enumerate() {
         let waits = of(&ask("PermissionRequest", text), &asking);
-        assert_eq!(waits.awaits.unwrap().asked, [asking.asked[at].clone()]);
+        assert_eq!(waits.awaits.unwrap().told, [asking.asked[at].clone()]);
         assert!(waits.signals.is_empty());
         let mut done = ask("PostToolUse", text);
         done["tool_input"]["answers"] = json!({ text: "yes" });
@@ -121,12 +124,16 @@ fn each_question_waits_for_its_own_reply() {
     }
     let bash = |name, command: &str| event(name, json!({"tool_name": "Bash", "tool_input": {"command": command}}));
     let request = of(&bash("PermissionRequest", "ls"), &asking);
-    assert_eq!(request.awaits.unwrap().asked, [request.asks.clone().unwrap()]);
-    asking.asked.extend(request.asks);
+    assert!(request.signals.is_empty() && request.asks.is_none(), "it is told once the hook waits");
+    let waits = request.awaits.unwrap();
+    assert_eq!(waits.told, []);
+    let told = waits.words.signal(&Asked { reply: true, ..waits.fresh.clone() });
+    assert!(matches!(told, Signal::Attention { reply: Some(name), .. } if name == waits.fresh.name));
+    asking.asked.push(waits.fresh);
     assert_eq!(of(&bash("PostToolUse", "pwd"), &asking).over, None, "another tool");
     assert_eq!(of(&bash("PostToolUse", "ls"), &asking).over.as_ref(), asking.asked.last());
     // The same again: what has run is what was allowed.
-    let again = of(&bash("PermissionRequest", "ls"), &asking).asks.unwrap();
+    let again = of(&bash("PermissionRequest", "ls"), &asking).awaits.unwrap().fresh;
     asking.asked.push(Asked { allowed: true, ..again.clone() });
     assert_eq!(of(&bash("PostToolUse", "ls"), &asking).over.unwrap().name, again.name);
 }
@@ -137,9 +144,27 @@ fn what_cannot_be_shown_waits_for_no_reply() {
     let request = event("PermissionRequest", json!({"tool_name": "Bash", "tool_input": input}));
     let told = of(&request, Some(&open(false)), true);
     assert_eq!(told.awaits, None);
+    let name = json!(told.asks.as_ref().unwrap().name);
     let signal = &wire(told)[0];
-    assert_eq!((&signal["options"], signal.get("reply")), (&json!([]), None));
+    assert_eq!((&signal["options"], signal.get("reply"), &signal["name"]), (&json!([]), None, &name));
     assert!(signal["prompt"].as_str().unwrap().contains("terminal"));
+}
+
+#[test]
+fn a_question_that_is_not_told_whole_is_answered_in_the_terminal() {
+    let label = |length: usize| json!({"label": "x".repeat(length)});
+    let ask = |text: &str, options: Vec<Value>| {
+        let input = json!({"questions": [{"question": text, "options": options}]});
+        of(&event("PermissionRequest", json!({"tool_name": ASK, "tool_input": input})), Some(&open(false)), true)
+    };
+    let longest = ask(&"x".repeat(MAX_PROMPT), vec![label(MAX_LINE); 4]);
+    assert_eq!(longest.awaits.map(|question| question.words.options.len()), Some(4));
+    let many = vec![label(MAX_LINE); 60];
+    for told in [ask(&"x".repeat(MAX_PROMPT + 1), vec![]), ask("?", vec![label(MAX_LINE + 1)]), ask("?", many)] {
+        assert_eq!(told.awaits, None);
+        let Signal::Attention { prompt, options, .. } = &told.signals[0] else { panic!("{told:?}") };
+        assert!(prompt.len() <= MAX_QUESTION && options.is_empty());
+    }
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! What the agent asks, and what it is answered.
+
+use super::*;
+
+fn named(name: &str) -> Option<QuestionName> {
+    Some(QuestionName::try_from(name.to_owned()).unwrap())
+}
+
+fn question(number: u32) -> Result<OpenQuestion, NoReply> {
+    Ok(OpenQuestion { number, name: None })
+}
+
+proptest! {
+    #[test]
+    fn a_reply_is_taken_exactly_while_something_is_asked(inputs in any_run()) {
+        let mut machine = Machine::default();
+        let (mut asked, mut number, mut put) = (false, 0, None);
+        for input in inputs {
+            let (next, effects) = machine.step(input);
+            machine = next;
+            for effect in &effects {
+                match effect {
+                    Effect::Emit(EventKind::Attention, data) => put = data["prompt"].as_str().map(str::to_owned),
+                    Effect::Attention(true) => (asked, number) = (true, number + 1),
+                    Effect::Attention(false) | Effect::Finish { .. } => asked = false,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(machine.asks(), asked.then_some(number));
+            let name = put.as_deref().filter(|prompt| !prompt.is_empty()).and_then(named);
+            let expected = if asked { Ok(OpenQuestion { number, name }) } else { Err(NoReply::NothingAsked) };
+            prop_assert_eq!(machine.reply("x"), expected);
+        }
+    }
+
+    /// A question that a hook waits with is open until that very question is over, or the turn.
+    #[test]
+    fn a_question_with_a_name_is_open_until_it_is_over_itself(events in proptest::collection::vec(event(), 0..40)) {
+        let (mut machine, _) = run([Input::Ready("%1".to_owned()), Input::Claimed]);
+        let mut open: Vec<QuestionName> = Vec::new();
+        for event in events {
+            match &event {
+                AgentEvent::Attention { name: Some(name), .. } => {
+                    open.retain(|other| other != name);
+                    open.push(name.clone());
+                }
+                AgentEvent::AttentionOver { name: Some(name) } => open.retain(|other| other != name),
+                AgentEvent::Done(_) | AgentEvent::Error { .. } => open.clear(),
+                _ => {}
+            }
+            let is_unnamed = matches!(event, AgentEvent::Attention { name: None, .. });
+            let is_over = matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. });
+            machine = machine.step(Input::Agent(event)).0;
+            if is_over {
+                prop_assert!(!machine.waits());
+                break;
+            }
+            let named: Vec<QuestionName> = machine.asked.iter().filter_map(|asked| asked.name.clone()).collect();
+            prop_assert_eq!(&named, &open);
+            if is_unnamed {
+                prop_assert_eq!(machine.reply("x").unwrap().name, None);
+            } else if let (Some(last), true) = (open.last(), machine.asked.iter().all(|asked| asked.name.is_some())) {
+                prop_assert_eq!(machine.reply("x").unwrap().name, Some(last.clone()));
+            }
+        }
+    }
+
+    /// Whoever reads the questions of a turn anew comes to the same question with the same number, and tells none twice.
+    #[test]
+    fn questions_that_are_read_anew_have_the_numbers_that_they_had(events in proptest::collection::vec(event(), 0..24)) {
+        let events: Vec<_> =
+            events.into_iter().filter(|event| !matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. })).collect();
+        let inputs = || {
+            let ready = [Input::Ready("%1".to_owned()), Input::Claimed];
+            ready.into_iter().chain(events.iter().cloned().map(Input::Agent))
+        };
+        let asked = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Emit(EventKind::Attention, _))).count();
+        let (first, effects) = run(inputs());
+        let told = Told { attentions: u32::try_from(asked(&effects)).unwrap(), ..Told::default() };
+        let (machine, effects) = inputs().fold((Machine::resumed(told), Vec::new()), |(machine, mut effects), input| {
+            let (machine, more) = machine.step(input);
+            // Before it has come to the end of what was told, it takes no reply.
+            if machine.attentions < machine.told.attentions {
+                assert!(machine.asks().is_none() && machine.reply("x").is_err());
+            }
+            effects.extend(more);
+            (machine, effects)
+        });
+        prop_assert_eq!(asked(&effects), 0);
+        prop_assert_eq!((machine.asks(), machine.reply("x")), (first.asks(), first.reply("x")));
+    }
+}
+
+#[test]
+fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
+    let ask = |kind: &str, options: &[&str]| {
+        let attention = attention(kind, "?", options, None);
+        let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
+        run(ready.into_iter().chain([Input::Agent(attention)])).0
+    };
+    let leave = ask("permission", &["allow", "deny\nall"]);
+    assert_eq!((leave.reply("allow"), leave.reply("deny all")), (question(1), question(1)));
+    assert_eq!((leave.reply("Allow"), leave.reply("")), (Err(NoReply::NotAnOption), Err(NoReply::NotAnOption)));
+    assert_eq!(ask("permission", &[]).reply("why?"), question(1));
+    assert_eq!(ask("question", &["red", "blue"]).reply("green"), question(1));
+    let (again, _) = leave.step(Input::Agent(attention("question", "!", &[], None)));
+    assert_eq!(again.reply("x"), question(2));
+    assert_eq!(again.step(Input::Agent(AgentEvent::Delta("y".to_owned()))).0.reply("x"), Err(NoReply::NothingAsked));
+}
+
+#[test]
+fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
+    let ask = |kind: &str| Input::Agent(attention(kind, "?", &[], None));
+    let told = Told { attentions: 1, ..Told::default() };
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
+    let mut steps =
+        ready.into_iter().fold((Machine::resumed(told), Vec::new()), |(machine, _), input| machine.step(input));
+    // It is told anew, whatever an earlier owner has told; and before the agent is seen to have the turn.
+    assert!(matches!(steps.1[..], [Effect::Emit(EventKind::Attention, _), Effect::Attention(true)]), "{:?}", steps.1);
+    assert!(steps.0.waits());
+    assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
+    steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver { name: None }));
+    assert_eq!(steps.1, [Effect::Attention(false)]);
+    assert!(!steps.0.waits());
+    assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
+    // The question that the earlier owner has told is still the first one.
+    steps = steps.0.step(ask("question"));
+    assert_eq!(steps.1, [Effect::Attention(true)]);
+    assert_eq!((steps.0.asks(), steps.0.reply("x")), (Some(1), question(1)));
+}
+
+/// The events that these effects show, and their bytes.
+fn questions(effects: &[Effect]) -> (Vec<&Value>, usize) {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Emit(EventKind::Attention, data) => Some(data),
+        _ => None,
+    });
+    let told: Vec<&Value> = told.collect();
+    let bytes = told.iter().map(|data| data.to_string().len()).sum();
+    (told, bytes)
+}
+
+#[test]
+fn a_question_for_the_terminal_is_open_until_it_is_over_itself() {
+    let ask = |name: &str| Input::Agent(attention("dialog", name, &[], named(name)));
+    let over = |name: &str| Input::Agent(AgentEvent::AttentionOver { name: named(name) });
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("a"), ask("b")];
+    let goes_on = [AgentEvent::Activity(Some("reading".to_owned())), AgentEvent::Delta("x".to_owned())];
+    let (machine, _) = run(ready.into_iter().chain(goes_on.map(Input::Agent)));
+    assert_eq!((machine.asked.len(), machine.reply("x")), (2, Err(NoReply::InTerminal)));
+    let (machine, effects) = machine.step(over("b"));
+    assert_eq!(questions(&effects).0[0]["prompt"], "a");
+    assert!(machine.waits());
+    assert!(!machine.step(over("a")).0.waits());
+}
+
+#[test]
+fn what_was_told_before_is_not_told_again() {
+    let asks = attention("question", "?", &[], None);
+    let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
+    assert!(effects.contains(&Effect::Start { tell: false }));
+    assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
+    assert_eq!(machine.reply("x"), question(1));
+    let (machine, effects) = machine.step(Input::Agent(asks));
+    assert!(matches!(effects.first(), Some(Effect::Emit(EventKind::Attention, _))), "this one is new");
+    assert_eq!(machine.reply("x"), question(2));
+}
