@@ -105,6 +105,8 @@ pub struct Machine {
     attentions: u32,
     /// What it asks now; the last one is the one that is put to a person.
     asked: Vec<Asked>,
+    /// Bytes of questions that may still be put to a person again.
+    again: usize,
     /// What an earlier owner has told already.
     told: Told,
     /// The answer as it is read anew by a later owner, until it has come as far as it was shown before.
@@ -137,6 +139,7 @@ impl Default for Machine {
             settled: false,
             attentions: 0,
             asked: Vec::new(),
+            again: questions::AGAIN,
             told: Told::default(),
             catching_up: None,
             resumed: false,

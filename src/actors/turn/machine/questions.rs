@@ -4,11 +4,16 @@ use serde_json::json;
 
 use super::{Effect, Machine};
 use crate::agent::envelope;
-use crate::agent::question::QuestionName;
+use crate::agent::question::{self, QuestionName};
 use crate::turn::{DIALOG, EventKind};
 
 /// Questions that an agent may ask at once; the first of more is not put to a person any more.
 const MAX_QUESTIONS: usize = 256;
+/// Bytes of questions that are put to a person again in a turn, beyond as many as the agent has asked: what a turn costs is
+/// in proportion to what its agent says, however often its questions come and go.
+pub(super) const AGAIN: usize = 256 * 1024;
+/// Characters that are shown of a question beyond that.
+const MAX_BEGINNING: usize = 100;
 
 /// What the agent asks of a person.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +29,19 @@ impl Asked {
     /// It is answered in the terminal, and by no reply.
     fn is_dialog(&self) -> bool {
         self.kind == DIALOG
+    }
+
+    fn length(&self) -> usize {
+        question::length(&self.prompt, &self.options)
+    }
+
+    /// The same as one for the terminal, of which not all is shown.
+    fn shortened(&mut self) {
+        let beginning: String = self.prompt.chars().take(MAX_BEGINNING).collect();
+        self.prompt =
+            format!("This is decided in the agent's terminal: it has asked too much. It begins with:\n{beginning}…");
+        self.options.clear();
+        DIALOG.clone_into(&mut self.kind);
     }
 }
 
@@ -88,6 +106,7 @@ impl Machine {
         if self.asked.len() == MAX_QUESTIONS {
             self.asked.remove(0);
         }
+        self.again = self.again.saturating_add(asked.length());
         self.asked.push(asked);
         self.put()
     }
@@ -107,7 +126,17 @@ impl Machine {
     pub(super) fn drop_questions(mut self, is_over: impl Fn(&Asked) -> bool) -> (Self, Vec<Effect>) {
         let is_last_over = self.asked.last().is_some_and(&is_over);
         self.asked.retain(|asked| !is_over(asked));
-        if is_last_over { self.put() } else { (self, Vec::new()) }
+        if !is_last_over {
+            return (self, Vec::new());
+        }
+        if let Some(asked) = self.asked.last_mut() {
+            match self.again.checked_sub(asked.length()) {
+                Some(rest) => self.again = rest,
+                // Leave is given only for what is shown.
+                None => asked.shortened(),
+            }
+        }
+        self.put()
     }
 
     /// The agent does something again: it asks no more, save for the questions that have a name. Several tools may run at

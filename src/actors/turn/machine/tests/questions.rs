@@ -1,6 +1,7 @@
 //! What the agent asks, and what it is answered.
 
 use super::*;
+use crate::actors::turn::machine::questions::AGAIN;
 
 fn named(name: &str) -> Option<QuestionName> {
     Some(QuestionName::try_from(name.to_owned()).unwrap())
@@ -138,6 +139,37 @@ fn questions(effects: &[Effect]) -> (Vec<&Value>, usize) {
     let told: Vec<&Value> = told.collect();
     let bytes = told.iter().map(|data| data.to_string().len()).sum();
     (told, bytes)
+}
+
+#[test]
+fn questions_that_come_and_go_cost_in_proportion_to_what_the_agent_says() {
+    let long = "x".repeat(16_000);
+    let first = attention("permission", &long, &["allow", "deny"], named("a"));
+    let second = || attention("question", "?", &[], named("b"));
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(first)];
+    let pairs = (0..5_000).flat_map(|_| [second(), AgentEvent::AttentionOver { name: named("b") }]);
+    let (machine, effects) = run(ready.into_iter().chain(pairs.map(Input::Agent)));
+    let (told, bytes) = questions(&effects);
+    assert_eq!(told.len(), 10_001, "each time it is told which one is open");
+    assert!(bytes < AGAIN + 20_000 + 5_000 * 400, "{bytes}");
+    // As long as it is told, it is told whole; where it is not, nobody gives leave to it.
+    for data in told.iter().filter(|data| data["prompt"] != "?") {
+        assert_eq!(data["kind"] == "permission", data["prompt"] == long.as_str(), "{data}");
+    }
+    assert_eq!((machine.asks(), machine.reply("allow")), (None, Err(NoReply::InTerminal)));
+    assert!(machine.waits());
+    let (machine, effects) = machine.step(Input::Agent(AgentEvent::AttentionOver { name: named("a") }));
+    assert_eq!((effects.as_slice(), machine.waits()), ([Effect::Attention(false)].as_slice(), false));
+}
+
+#[test]
+fn questions_of_ordinary_length_are_told_again_as_often_as_need_be() {
+    let command = "x".repeat(500);
+    let ask = |name: &str| Input::Agent(attention("permission", &command, &["allow", "deny"], named(name)));
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("a")];
+    let pairs = (0..5_000).flat_map(|_| [ask("b"), Input::Agent(AgentEvent::AttentionOver { name: named("b") })]);
+    let (machine, _) = run(ready.into_iter().chain(pairs));
+    assert_eq!(machine.reply("allow").unwrap().name, named("a"));
 }
 
 #[test]
