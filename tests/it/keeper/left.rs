@@ -125,7 +125,8 @@ async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -
     let waits = user.ask("!count").await?;
     assert_eq!(user.ended(&waits).await?["response"], "1", "by an agent of the new settings");
     assert!(!app.processes()?.iter().any(|process| process.pid == left.pid));
-    assert_eq!(user.turn(&first.turn_id).await?["late"], true);
+    eventually("the late answer", async || Ok((user.turn(&first.turn_id).await?["late"] == true).then_some(())))
+        .await?;
     let told = super::session(&user).await?;
     assert_eq!(told["last_exit"]["reason"], "the agent was ended because it had been started with other settings");
     Ok(())
