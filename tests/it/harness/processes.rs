@@ -112,6 +112,11 @@ pub fn end_tmux(socket: &Path, directory: &Path) -> Tested {
         if all_gone {
             return Ok(());
         }
+        // A client of a server that was killed just now is one that nobody reads, for which tmux may wait for ever. The next
+        // server ends such clients; here there is none.
+        for client in of(directory)?.iter().filter(|process| process.is_tmux_client()) {
+            client.kill()?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ tell() { printf '{"at":0,%s}\n' "$1" >> "$out/events.jsonl"; }
 hook() { printf '{"hook_event_name":"%s",%s}' "$1" "$2" | "$paliadin" hook --reply > /dev/null; }
 # leave EVENT TEXT: leave to use a tool with this text, or that it was used.
 leave() { hook "$1" "\"tool_name\":\"Write\",\"tool_input\":{\"content\":\"$2\"}"; }
-go_on() { read -r _ < "$HOME/go-on"; }
+# The one who told it before may have it open still, with nothing more to say.
+go_on() { until read -r _ < "$HOME/go-on"; do :; done; }
 # attention FIELDS
 attention() { tell "\"event\":\"attention\",$turn,\"kind\":\"question\",$1"; }
 # awaited NAME: as a hook does that waits for this reply.
