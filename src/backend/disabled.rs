@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::{Adopted, Backend, BackendError, Fate, GiveUp, LeftAgent, Opened};
+use super::{Adopted, Backend, BackendError, Fate, LeftAgent, Opened};
 use crate::agent::profile::RestartPolicy;
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -37,7 +38,12 @@ impl Backend for DisabledBackend {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
-    async fn open(&self, _session: &str, _memory: &Memory, _give_up: &GiveUp) -> Result<Opened, BackendError> {
+    async fn open(
+        &self,
+        _session: &str,
+        _memory: &Memory,
+        _given_up: &CancellationToken,
+    ) -> Result<Opened, BackendError> {
         Err(BackendError::new(ErrorCode::Disabled, self.reason.clone()))
     }
 
@@ -45,7 +51,7 @@ impl Backend for DisabledBackend {
         &self,
         _session: &str,
         _memory: &Memory,
-        _give_up: &GiveUp,
+        _given_up: &CancellationToken,
     ) -> Result<Option<LeftAgent>, BackendError> {
         Ok(None)
     }

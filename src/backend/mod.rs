@@ -1,7 +1,6 @@
 //! Backends: where agent sessions live. One trait; every implementation streams the same [`AgentEvent`]s.
 
 mod disabled;
-mod give_up;
 mod local;
 
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 pub use disabled::DisabledBackend;
-pub use give_up::{GiveUp, Giver};
 pub use local::{LocalBackend, LocalConfig, Outcome, Trial, Unanswered};
 
 use crate::agent::profile::RestartPolicy;
@@ -231,11 +230,16 @@ pub trait Backend: Send + Sync + 'static {
     /// The agent of a session, idle and ready. One that an earlier owner left is taken over, if it was started as this one
     /// would be; else it is ended, and a new one started, which takes up `memory` if it can. `memory` is what the session's
     /// last agent was known to remember. Given up, it ends what it has started.
-    async fn open(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Opened, BackendError>;
+    async fn open(&self, session: &str, memory: &Memory, given_up: &CancellationToken) -> Result<Opened, BackendError>;
 
     /// The agent of a session that an earlier owner left; what it works on is left to it. None is started. One that was not
     /// started as one would be now, and idles, is ended.
-    async fn find(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Option<LeftAgent>, BackendError>;
+    async fn find(
+        &self,
+        session: &str,
+        memory: &Memory,
+        given_up: &CancellationToken,
+    ) -> Result<Option<LeftAgent>, BackendError>;
 
     /// The very agent at `place` (see [`Agent::place`]), for which an earlier owner made the intent to type `turn`.
     async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;

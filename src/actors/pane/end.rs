@@ -105,9 +105,7 @@ impl PaneActor {
         if state.starting.is_some() {
             state.closing.push((why, reply));
             // It need not get ready first.
-            if let Some(giver) = &state.giver {
-                giver.give_up();
-            }
+            state.giving_up.cancel();
             return;
         }
         if state.agent.is_none() {

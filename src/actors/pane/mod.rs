@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use self::keeping::Keeping;
 pub use self::keeping::Restarts;
@@ -17,7 +18,7 @@ use super::address::Address;
 use super::seats::Seat;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
-use crate::backend::{Adopted, Agent, BackendError, Exit, Giver, LeftAgent, Opened};
+use crate::backend::{Adopted, Agent, BackendError, Exit, LeftAgent, Opened};
 use crate::turn::{Memory, TurnId};
 
 /// What an `Open` is answered.
@@ -117,7 +118,7 @@ pub struct PaneState {
     /// The start waits until the last end is long enough ago.
     resting: bool,
     /// Gives up the start, or the look for an agent that was left, that is under way.
-    giver: Option<Giver>,
+    giving_up: CancellationToken,
     /// Nobody asked for the agent that is being started.
     unasked: bool,
     waiting: Vec<oneshot::Sender<Ready>>,
@@ -132,6 +133,14 @@ pub struct PaneState {
     keeping: Keeping,
     /// What the last incarnation was known to remember.
     memory: Memory,
+}
+
+impl PaneState {
+    /// What tells the start, or the look, that begins now that it is given up.
+    fn begin(&mut self) -> CancellationToken {
+        self.giving_up = CancellationToken::new();
+        self.giving_up.clone()
+    }
 }
 
 impl Drop for PaneState {
@@ -156,7 +165,7 @@ impl Actor for PaneActor {
             starting: None,
             seating: None,
             resting: false,
-            giver: None,
+            giving_up: CancellationToken::new(),
             unasked: false,
             waiting: Vec::new(),
             closing: Vec::new(),

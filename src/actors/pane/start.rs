@@ -11,7 +11,7 @@ use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
 use crate::actors::health::HealthMsg;
 use crate::actors::seats::{Ask, Seat};
 use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Takeover};
-use crate::backend::{Adopted, Agent, BackendError, Giver, LeftAgent, Opened, Origin};
+use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// Numbers the starts of agents in this process.
@@ -108,9 +108,8 @@ impl PaneActor {
         state.seat = Some(seat);
         self.address.gauge().note("starting the agent");
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
-        let (giver, give_up) = Giver::new();
-        state.giver = Some(giver);
-        let open = async move { backend.open(&name, &memory, &give_up).await };
+        let given_up = state.begin();
+        let open = async move { backend.open(&name, &memory, &given_up).await };
         self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
     }
 
@@ -152,21 +151,19 @@ impl PaneActor {
         state.starting = Some(number);
         let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
         let health = self.wiring.health.clone();
-        let (giver, give_up) = Giver::new();
-        state.giver = Some(giver);
+        let given_up = state.begin();
         // The session runs nothing before this is known: it shall not wait for a terminal that does not answer.
         let look = async move {
             if let Ok(Err(error)) = health.ask(|reply| HealthMsg::Check(name.clone(), reply)).await {
                 return Err(error);
             }
-            backend.find(&name, &memory, &give_up).await
+            backend.find(&name, &memory, &given_up).await
         };
         self.address.pipe(look, move |left| PaneMsg::Left(number, left));
     }
 
     pub(super) fn left(&self, state: &mut PaneState, left: Result<Option<LeftAgent>, BackendError>) {
         state.starting = None;
-        state.giver = None;
         let mut told = Takeover::Idle;
         match left {
             // A turn whose keeper was started again waits for it; whoever opens it has its work stopped.
@@ -248,7 +245,6 @@ impl PaneActor {
 
     pub(super) fn started(&self, state: &mut PaneState, mut opened: Result<Opened, BackendError>) {
         state.starting = None;
-        state.giver = None;
         if !state.closing.is_empty() {
             let (closing, seat) = (std::mem::take(&mut state.closing), state.seat.take());
             let (backend, name) = (self.wiring.backend.clone(), self.name.clone());

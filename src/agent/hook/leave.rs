@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-/// Characters that are shown. The server cuts a prompt at 8 KiB.
+/// Characters that are shown. What is over the server's own limit of a question could not be replied to.
 const MAX_CHARACTERS: usize = 6_000;
 /// Bytes that are shown.
 const MAX_BYTES: usize = 8_000;

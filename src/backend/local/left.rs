@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::incarnation::{Incarnation, LOOK_AGAIN, unavailable};
 use super::process::{how_it_ended, process_start};
@@ -14,7 +15,7 @@ use super::transcript::{Look, Transcript};
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::signal::{Signal, SignalLine};
 use crate::agent::spool::{Spool, SpoolError};
-use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Exit, Fate, GiveUp, LeftAgent};
+use crate::backend::{Adopted, Agent, AgentEvent, BackendError, Exit, Fate, LeftAgent};
 use crate::tmux::{Pane, PaneInfo, Server, TmuxError};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -53,7 +54,7 @@ impl LocalBackend {
         session: &str,
         launch: &str,
         memory: &Memory,
-        give_up: &GiveUp,
+        given_up: &CancellationToken,
     ) -> Result<Option<(Arc<Incarnation>, Option<TurnId>)>, BackendError> {
         let panes = again(|| server.panes()).await.map_err(|error| unavailable(&error))?;
         let fits =
@@ -63,9 +64,9 @@ impl LocalBackend {
         let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
         let agent = self.take_over(server.clone(), info, spool, memory.clone())?;
         if !info.ready
-            && let Err(error) = wait_until_ready(&agent, self.config.ready_timeout, give_up).await
+            && let Err(error) = wait_until_ready(&agent, self.config.ready_timeout, given_up).await
         {
-            return if give_up.is_given_up() { Err(error) } else { Ok(None) };
+            return if given_up.is_cancelled() { Err(error) } else { Ok(None) };
         }
         let last = last_turn(info);
         let works_on = match last {
@@ -82,9 +83,9 @@ impl LocalBackend {
         session: &str,
         launch: &str,
         memory: &Memory,
-        give_up: &GiveUp,
+        given_up: &CancellationToken,
     ) -> Result<Option<Arc<Incarnation>>, BackendError> {
-        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory, give_up).await? else {
+        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory, given_up).await? else {
             return Ok(None);
         };
         if let Some(turn) = works_on
@@ -102,14 +103,14 @@ impl LocalBackend {
         &self,
         session: &str,
         memory: &Memory,
-        give_up: &GiveUp,
+        given_up: &CancellationToken,
     ) -> Result<Option<LeftAgent>, BackendError> {
         let is_left = |pane: &PaneInfo| pane.session_name == session && !pane.dead;
         let Some(info) = self.panes().await?.into_iter().find(is_left) else { return Ok(None) };
         let server = self.server().await?;
         let launch = launch::prepare(&self.config, session)?.1.fingerprint();
         let tells_end = self.config.profile.hooks.is_some();
-        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory, give_up).await? {
+        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory, given_up).await? {
             tracing::info!(session, place = agent.place(), "taking over the agent that was left");
             return Ok(Some(LeftAgent { agent, works_on, tells_end, outdated: false }));
         }

@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use config::LocalConfig;
 pub use trial::{Outcome, Trial, Unanswered};
 
 use self::incarnation::{Incarnation, unavailable};
 use self::ready::wait_until_ready;
-use super::{Adopted, Agent, Backend, BackendError, GiveUp, LeftAgent, Opened, Origin};
+use super::{Adopted, Agent, Backend, BackendError, LeftAgent, Opened, Origin};
 use crate::agent::profile::RestartPolicy;
 use crate::agent::spool::Spool;
 use crate::agent::watch::SpoolWatch;
@@ -125,14 +126,14 @@ impl LocalBackend {
     }
 
     /// Waits until it is ready. One that does not become so is ended.
-    async fn until_ready(&self, agent: &Incarnation, give_up: &GiveUp) -> Result<(), BackendError> {
-        let ready = wait_until_ready(agent, self.config.ready_timeout, give_up).await;
+    async fn until_ready(&self, agent: &Incarnation, given_up: &CancellationToken) -> Result<(), BackendError> {
+        let ready = wait_until_ready(agent, self.config.ready_timeout, given_up).await;
         if ready.is_err()
             && let Err(error) = agent.close().await
         {
             tracing::warn!(place = agent.place, %error, "an agent that did not start cannot be ended");
         }
-        ready.map_err(|error| if give_up.is_given_up() { error } else { error.of_process() })
+        ready.map_err(|error| if given_up.is_cancelled() { error } else { error.of_process() })
     }
 }
 
@@ -173,20 +174,20 @@ impl Backend for LocalBackend {
         self.server().await.map(drop)
     }
 
-    async fn open(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Opened, BackendError> {
+    async fn open(&self, session: &str, memory: &Memory, given_up: &CancellationToken) -> Result<Opened, BackendError> {
         faults::point("backend.open");
         let server = self.server().await?;
         let (spool, spec) = launch::prepare(&self.config, session)?;
-        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory, give_up).await? {
+        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory, given_up).await? {
             return Ok(Opened { agent, origin: Origin::TakenOver });
         }
         let resumed = memory.resume_id.as_deref().map(|id| self.config.profile.resume_words(id)).unwrap_or_default();
         if !resumed.is_empty() {
             let again = SpawnSpec { more: resumed, ..spec.clone() };
             let agent = self.start_agent(&server, again, &spool, memory.clone()).await?;
-            match self.until_ready(&agent, give_up).await {
+            match self.until_ready(&agent, given_up).await {
                 Ok(()) => return Ok(Opened { agent, origin: Origin::Resumed }),
-                Err(error) if give_up.is_given_up() => return Err(error),
+                Err(error) if given_up.is_cancelled() => return Err(error),
                 // What it was to take up again may be gone.
                 Err(error) => {
                     tracing::warn!(session, %error, "the agent does not take up its memory; starting it without");
@@ -195,12 +196,17 @@ impl Backend for LocalBackend {
         }
         let fresh = Memory { resume_id: None, since: Timestamp::now() };
         let agent = self.start_agent(&server, spec, &spool, fresh).await?;
-        self.until_ready(&agent, give_up).await?;
+        self.until_ready(&agent, given_up).await?;
         Ok(Opened { agent, origin: Origin::Started })
     }
 
-    async fn find(&self, session: &str, memory: &Memory, give_up: &GiveUp) -> Result<Option<LeftAgent>, BackendError> {
-        self.find_left(session, memory, give_up).await
+    async fn find(
+        &self,
+        session: &str,
+        memory: &Memory,
+        given_up: &CancellationToken,
+    ) -> Result<Option<LeftAgent>, BackendError> {
+        self.find_left(session, memory, given_up).await
     }
 
     async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError> {

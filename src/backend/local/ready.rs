@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::incarnation::Incarnation;
 use super::process::gone;
 use super::{failed, typing};
 use crate::agent::profile::ReadySign;
 use crate::agent::signal::Signal;
-use crate::backend::{Agent, BackendError, GiveUp};
+use crate::backend::{Agent, BackendError};
 use crate::turn::ErrorCode;
 
 /// Waits for the agent's word, or for its input to be seen, and marks its pane, so that whoever takes it over need not ask
 /// again.
-pub async fn wait_until_ready(agent: &Incarnation, timeout: Duration, give_up: &GiveUp) -> Result<(), BackendError> {
+pub async fn wait_until_ready(
+    agent: &Incarnation,
+    timeout: Duration,
+    given_up: &CancellationToken,
+) -> Result<(), BackendError> {
     let mut changes = agent.changes.clone();
     let deadline = Instant::now() + timeout;
     let mut exit = agent.exit_watch();
@@ -37,7 +42,7 @@ pub async fn wait_until_ready(agent: &Incarnation, timeout: Duration, give_up: &
             reason = gone(&mut exit) => {
                 return Err(failed(format!("the agent {reason} before it was ready")));
             }
-            () = give_up.given_up() => {
+            () = given_up.cancelled() => {
                 return Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more"));
             }
             () = tokio::time::sleep_until(deadline) => {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::incarnation::unavailable;
 use super::ready::wait_until_ready;
 use super::{LocalBackend, again, failed, launch};
 use crate::agent::profile::{Places, ReadySign, program_on_path};
 use crate::agent::spool::Spool;
-use crate::backend::{Agent, BackendError, Giver};
+use crate::backend::{Agent, BackendError};
 use crate::tmux::SpawnSpec;
 use crate::turn::{Memory, Timestamp};
 
@@ -144,14 +145,14 @@ impl LocalBackend {
         let memory = Memory { resume_id: None, since: Timestamp::now() };
         let agent = self.start_agent(&server, trial.spec.clone(), &trial.spool, memory).await?;
         let limit = self.config.ready_timeout;
-        let (_giver, wanted) = Giver::new();
-        let mut ready = wait_until_ready(&agent, limit, &wanted).await;
+        let never = CancellationToken::new();
+        let mut ready = wait_until_ready(&agent, limit, &never).await;
         let after = since.elapsed();
         if ready.is_ok() && self.config.profile.ready == ReadySign::Input {
             tokio::time::sleep(STEADY).await;
             // Whole seconds, since it is told.
             let rest = Duration::from_secs(limit.saturating_sub(since.elapsed()).as_secs().max(1));
-            let again = wait_until_ready(&agent, rest, &wanted).await;
+            let again = wait_until_ready(&agent, rest, &never).await;
             let then = |error: BackendError| format!("its input was there for a moment; then {}", error.message);
             ready = again.map_err(|error| failed(then(error)));
         }
