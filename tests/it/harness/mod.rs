@@ -6,6 +6,7 @@ pub mod app;
 pub mod client;
 pub mod database;
 pub mod http;
+mod pipe;
 pub mod postgres;
 pub mod processes;
 pub mod random;

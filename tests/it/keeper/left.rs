@@ -51,8 +51,7 @@ async fn an_agent_that_still_works_is_given_nothing_else_and_comes_to_its_answer
 #[tokio::test]
 async fn an_agent_that_has_answered_by_a_file_ends_its_turn_first_also_after_a_restart() -> Tested {
     let mut app = with_claude().await?;
-    let go_on = app.root().join("home/go-on");
-    assert!(std::process::Command::new("mkfifo").arg(&go_on).status()?.success());
+    app.make_pipe()?;
     let user = app.user("ann@example.org")?;
     for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
         assert_eq!(user.response("answer by file").await?, "in a file");
@@ -63,8 +62,7 @@ async fn an_agent_that_has_answered_by_a_file_ends_its_turn_first_also_after_a_r
             user.session_is("draining").await?;
         }
         assert_eq!(user.turn(&next.turn_id).await?["state"], "queued", "nothing is typed meanwhile");
-        let path = go_on.clone();
-        tokio::task::spawn_blocking(move || std::fs::write(path, "\n")).await??;
+        app.go_on().await?;
         let row = user.ended(&next).await?;
         assert!(row["response"].as_str().is_some_and(|answer| answer.starts_with("You said: and on")), "{row}");
         assert_eq!(super::session(&user).await?["restarts"], 0, "it was left alone");
@@ -75,8 +73,7 @@ async fn an_agent_that_has_answered_by_a_file_ends_its_turn_first_also_after_a_r
 #[tokio::test]
 async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Tested {
     let mut app = TestApp::prepare(&[])?;
-    let go_on = app.root().join("home/go-on");
-    assert!(std::process::Command::new("mkfifo").arg(&go_on).status()?.success());
+    app.make_pipe()?;
     app.agent_after("read -r _ < \"$HOME/go-on\"")?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
@@ -85,7 +82,7 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     user.cancelled(&turn).await?;
     assert_eq!(user.ended(&turn).await?["state"], "cancelled");
     app.restart(Signal::KILL).await?;
-    tokio::task::spawn_blocking(move || std::fs::write(go_on, "\n")).await??;
+    app.go_on().await?;
     let taken = super::agent_is(&user, "ready").await?;
     assert_eq!((&taken["last_reason"], &taken["restarts"]), (&json!("agent taken over, with its memory"), &json!(0)));
     assert_eq!(user.response("!count").await?, "1");

@@ -2,7 +2,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -21,16 +20,11 @@ async fn asker(variables: &[(&str, &str)]) -> Tested<TestApp> {
         "command = {command}\nnewline = \"lf\"\ninterrupt_key = \"Escape\"\nhooks = \"claude\"\nreply = \"hook\"\n"
     );
     fs::write(profiles.join("asker.toml"), profile)?;
-    assert!(Command::new("mkfifo").arg(app.root().join("home/go-on")).status()?.success());
+    app.make_pipe()?;
     app.set("PALIADIN_AGENT__PROFILES_DIR", &profiles.display().to_string());
     app.set("PALIADIN_PROFILE", "asker");
     app.boot().await?;
     Ok(app)
-}
-
-async fn go_on(app: &TestApp) -> Tested {
-    let path = app.root().join("home/go-on");
-    Ok(tokio::task::spawn_blocking(move || fs::write(path, "\n")).await??)
 }
 
 /// Ends the hook that waits for a reply.
@@ -76,7 +70,7 @@ async fn a_question_that_is_too_long_to_be_shown_is_answered_in_the_terminal() -
     assert_eq!((&asked.data["kind"], &asked.data["options"]), (&json!("dialog"), &json!([])));
     let id = asked.id.ok_or("no id")?;
     assert_eq!(user.reply(&turn, &id, "x").await?, refused("reply_unsupported"));
-    go_on(&app).await?;
+    app.go_on().await?;
     user.ended(&turn).await?;
     Ok(())
 }
@@ -91,7 +85,7 @@ async fn a_name_that_leads_elsewhere_is_no_questions() -> Tested {
     let asked = user.stream(&turn, None).await?.until("attention").await?;
     let replied = user.reply(&turn, asked.id.as_deref().ok_or("no id")?, "hello").await;
     let left = fs::read_to_string(&victim);
-    go_on(&app).await?;
+    app.go_on().await?;
     user.ended(&turn).await?;
     assert_eq!((asked.data["prompt"].as_str(), left?), (Some("Here?"), "precious".to_owned()));
     // No hook waits under that name either.
@@ -113,7 +107,7 @@ async fn a_question_is_over_with_its_hook_and_no_reply_to_it_is_taken() -> Teste
     assert_eq!((&still.data["kind"], &still.data["prompt"]), (&json!("dialog"), &json!("Still open")));
     assert_eq!(user.reply(&turn, &asked.id.ok_or("no id")?, "allow").await?, refused("no_attention"));
     assert!(!app.inputs_left().iter().any(|name| name.contains("reply")), "{:?}", app.inputs_left());
-    go_on(&app).await?;
+    app.go_on().await?;
     assert_eq!(user.ended(&turn).await?["response"], "done");
     Ok(())
 }
@@ -128,7 +122,7 @@ async fn time_counts_again_once_a_questions_hook_is_gone() -> Tested {
     let row = user.ended(&turn).await?;
     assert_eq!(row["error_code"], "upstream_silence", "{row}");
     assert_eq!(user.reply(&turn, &asked.id.ok_or("no id")?, "allow").await?, refused("no_attention"));
-    go_on(&app).await?;
+    app.go_on().await?;
     eventually("the late answer", async || Ok((user.turn(&turn.turn_id).await?["state"] == "done").then_some(()))).await
 }
 
@@ -155,7 +149,7 @@ async fn questions_side_by_side_are_replied_to_one_by_one_also_after_a_restart()
         )
         .await?;
         assert_eq!(fs::read_to_string(app.spool()?.join(format!("in/{}.reply-{name}", turn.turn_id)))?, name);
-        go_on(&app).await?;
+        app.go_on().await?;
         if let Some(next) = next {
             let asked = user.stream(&turn, Some(&last)).await?.until("attention").await?;
             assert_eq!(asked.data["prompt"], next);
@@ -178,15 +172,15 @@ async fn what_is_decided_in_the_terminal_is_open_until_it_is_decided() -> Tested
     // Another tool runs meanwhile; a person still has to decide.
     let told = thinking(&mut stream, |event| event.data["activity"] == "Read: /x").await?;
     assert_eq!(told.data["upstream"], "attention");
-    go_on(&app).await?;
+    app.go_on().await?;
     // The second one is decided: the first one is open.
     let asked = stream.until("attention").await?;
     assert!(asked.data["prompt"].as_str().is_some_and(|prompt| prompt.contains("terminal")), "{asked:?}");
     let id = asked.id.ok_or("no id")?;
     assert_eq!(user.reply(&turn, &id, "allow").await?, refused("reply_unsupported"));
-    go_on(&app).await?;
+    app.go_on().await?;
     thinking(&mut stream, |event| event.data["upstream"] == "working").await?;
     assert_eq!(user.ended(&turn).await?["error_code"], "upstream_silence", "nobody is waited for any more");
-    go_on(&app).await?;
+    app.go_on().await?;
     eventually("the late answer", async || Ok((user.turn(&turn.turn_id).await?["state"] == "done").then_some(()))).await
 }
