@@ -25,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long an input has to stay that was seen: codex 0.171 that is not signed in shows its own for some 0.2 s, and a dialog
 /// then.
 const STEADY: Duration = Duration::from_secs(2);
+/// Starts at the most of one that ends without a word.
+const STARTS: u32 = 3;
 /// How tmux's notice begins that a pane's program has ended (`remain-on-exit-format`).
 const DEAD_PANE: &str = "Pane is dead";
 
@@ -135,11 +137,28 @@ impl LocalBackend {
         Ok(Trial { spool, spec, passed_on: profile.passed_on(), launch, program })
     }
 
-    /// Starts its agent and waits until that is ready. It is ended in any case.
+    /// Starts its agent and waits until that is ready. It is ended in any case. One that ends with nothing on its screen is
+    /// started again: tmux drops what it has not read yet of a program that has ended (seen on 3.3a).
     ///
     /// # Errors
     /// Where tmux does not do its part.
     pub async fn try_out(&self, trial: &Trial) -> Result<Outcome, BackendError> {
+        let since = Instant::now();
+        let mut starts = 1;
+        loop {
+            let (outcome, ended) = self.try_once(trial).await?;
+            let in_time = since.elapsed() < self.config.ready_timeout;
+            match &outcome {
+                Outcome::NotReady { screen, .. } if ended && screen.is_empty() && in_time && starts < STARTS => {
+                    starts += 1
+                }
+                _ => return Ok(outcome),
+            }
+        }
+    }
+
+    /// What came of one start, and whether the agent had ended by itself.
+    async fn try_once(&self, trial: &Trial) -> Result<(Outcome, bool), BackendError> {
         let server = self.server().await?;
         let since = Instant::now();
         let memory = Memory { resume_id: None, since: Timestamp::now() };
@@ -164,7 +183,8 @@ impl LocalBackend {
                 Outcome::NotReady { why: error.message, screen }
             }
         };
-        agent.close().await.map(|()| outcome)
+        let ended = agent.exit_watch().borrow().is_some();
+        agent.close().await.map(|()| (outcome, ended))
     }
 
     /// Ends the tmux server, with every agent in it, also where whoever wanted one has given up in the middle of its start.

@@ -38,7 +38,24 @@ fn an_agent_that_does_not_get_ready_is_told_with_what_it_shows() -> Tested {
     choose(&mut app, "ends", &format!("command = ['{}']", ends.display()))?;
     let said = ask(&app, &[], &[("PALIADIN_AGENT__READY_TIMEOUT", "30s")])?;
     said.assert_failed(1);
-    said.assert("FAIL", "ready", &["exited with status 3", "      | Unable to connect"])
+    said.assert("FAIL", "ready", &["exited with status 3", "      | Unable to connect"])?;
+
+    // Nothing may mean that its words were lost: it is asked again, not for ever.
+    let starts = app.root().join("starts");
+    let text = format!(
+        "#!/bin/sh\n[ $# = 0 ] || exit\necho >> {0}\n[ $(wc -l < {0}) -lt 2 ] || echo 'Unable to connect'\nexit 3\n",
+        starts.display()
+    );
+    let second = script(&app, "second.sh", &text)?;
+    choose(&mut app, "second", &format!("command = ['{}']", second.display()))?;
+    ask(&app, &[], &[])?.assert("FAIL", "ready", &["exited with status 3", "      | Unable to connect"])?;
+    let silent =
+        script(&app, "silent.sh", &format!("#!/bin/sh\n[ $# = 0 ] || exit\necho >> {}\nexit 3\n", starts.display()))?;
+    choose(&mut app, "silent", &format!("command = ['{}']", silent.display()))?;
+    fs::remove_file(&starts)?;
+    ask(&app, &[], &[])?.assert("FAIL", "ready", &["exited with status 3", "shows nothing"])?;
+    assert_eq!(fs::read(&starts)?.len(), 3);
+    Ok(())
 }
 
 #[test]
