@@ -58,7 +58,7 @@ pub(super) fn wait(spool: &Path, question: &Question) -> io::Result<Option<Strin
         Ok(Ending::Reply(reply)) => decide(&out, &asked, question.input.as_ref(), &reply),
         Ok(Ending::Over) => Ok(None),
         Ok(Ending::Deaf) => {
-            if memory::close(&out, &asked)? {
+            if memory::allow(&out, &asked)? {
                 signal::append(&out, over(&asked))?;
             }
             Ok(None)

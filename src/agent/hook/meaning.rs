@@ -165,8 +165,7 @@ fn in_turn(name: &str, event: &Value, open: &Open, reply: bool) -> Meaning {
             let waits = reply && words.is_whole;
             if waits { awaits(Vec::new(), event, open, words) } else { asks(tool(event), open, words) }
         }
-        // Comes six seconds after the dialog, for some dialogs without any event before it.
-        "Notification" if !open.asks() => notified(event, open),
+        "Notification" => notified(event, open),
         "PostToolUse" | "PostToolUseFailure" => {
             let over = open.settled(&tool(event)).cloned();
             Meaning { over, ..tells(activity(event, turn_id, ActivityState::Finished)) }
@@ -222,11 +221,19 @@ fn awaits(told: Vec<Asked>, event: &Value, open: &Open, words: Words) -> Meaning
 /// Types that do not wait for a person (`idle_prompt`, `auth_success`, …) are not told. There is no hook that waits for the
 /// reply: it is given in the terminal.
 fn notified(event: &Value, open: &Open) -> Meaning {
-    let kind = match text(event, "notification_type") {
-        "permission_prompt" => AttentionKind::Permission,
-        "elicitation_dialog" | "elicitation_url_dialog" | "agent_needs_input" => AttentionKind::Question,
+    let (kind, is_told) = match text(event, "notification_type") {
+        // Comes six seconds after the dialog, for some dialogs without any event before it.
+        "permission_prompt" => (AttentionKind::Permission, open.asks()),
+        "agent_needs_input" => (AttentionKind::Question, open.asks()),
+        // Of these there is no event before it; what a tool asks for is another dialog.
+        "elicitation_dialog" | "elicitation_url_dialog" => {
+            (AttentionKind::Question, open.questions("").next().is_some())
+        }
         _ => return Meaning::default(),
     };
+    if is_told {
+        return Meaning::default();
+    }
     let prompt = cut(text(event, "message"), MAX_PROMPT);
     asks(String::new(), open, Words { kind, prompt, options: Vec::new(), is_whole: false })
 }

@@ -15,8 +15,9 @@ use crate::turn::TurnId;
 
 /// Name of the turn's file in `out/`.
 pub(super) const FILE: &str = ".turn";
-/// What a file's name begins with, in the place of [`ASKED`], of a question that was replied to by `allow`, until the tool has
-/// run: of two uses of a tool that are given the same, the one that has run is this one.
+/// What a file's name begins with, in the place of [`ASKED`], of a question that was replied to by `allow`, or whose hook is
+/// gone, which means that the terminal has decided: its tool may run. Of two uses of a tool that are given the same, the one
+/// that has run is this one.
 const ALLOWED: &str = ".allowed-";
 /// Bytes of a file that are read.
 const MAX: u64 = 4096;
@@ -45,7 +46,7 @@ pub(super) struct Asked {
     /// A hook waits for a reply, as long as it holds the file locked.
     #[serde(default)]
     pub reply: bool,
-    /// A person has replied `allow`.
+    /// It is decided, and its tool may run.
     #[serde(skip)]
     pub allowed: bool,
 }
@@ -71,9 +72,9 @@ impl Asked {
 pub(super) struct Open {
     /// The turn.
     pub turn: OpenTurn,
-    /// What it asks, and what was allowed and has not run yet; the oldest first.
+    /// What it asks, and what was decided and may still run; the oldest first.
     pub asked: Vec<Asked>,
-    /// What it asked by a hook that is gone.
+    /// What it asked by a hook that is gone; it is among the former, too, as decided.
     pub given_up: Vec<Asked>,
 }
 
@@ -113,7 +114,11 @@ pub(super) fn recall(out: &Path) -> Option<Open> {
         .collect();
     // Names begin with the time.
     asked.sort_by(|one, other| one.name.cmp(&other.name));
-    let given_up = asked.extract_if(.., |asked| asked.reply && !asked.allowed && !is_claimed(out, asked)).collect();
+    let mut given_up = Vec::new();
+    for asked in asked.iter_mut().filter(|asked| asked.reply && !asked.allowed && !is_claimed(out, asked)) {
+        given_up.push(asked.clone());
+        asked.allowed = true;
+    }
     Some(Open { turn, asked, given_up })
 }
 
@@ -140,7 +145,7 @@ pub(super) fn close(out: &Path, asked: &Asked) -> io::Result<bool> {
     remove(&asked.place(out))
 }
 
-/// A person has allowed it; false where it is over already.
+/// It is decided, and its tool may run; false where it is over already.
 pub(super) fn allow(out: &Path, asked: &Asked) -> io::Result<bool> {
     let allowed = Asked { allowed: true, ..asked.clone() };
     match std::fs::rename(asked.place(out), allowed.place(out)) {

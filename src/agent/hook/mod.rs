@@ -73,9 +73,10 @@ pub fn run(mut input: impl Read, spool: Option<&Path>, options: Options) -> Resu
     }
 }
 
-/// The hook that asked this has ended without a word. Where another one tells so, too, it is over all the same.
+/// The hook that asked this has ended without a word: the terminal has decided, if anyone has. Where another one tells so,
+/// too, it is over all the same.
 fn close_given_up(out: &Path, asked: &Asked) -> io::Result<()> {
-    if memory::close(out, asked)? { signal::append(out, ask::over(asked)) } else { Ok(()) }
+    if memory::allow(out, asked)? { signal::append(out, ask::over(asked)) } else { Ok(()) }
 }
 
 fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<(), HookError> {

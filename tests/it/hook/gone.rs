@@ -6,7 +6,9 @@ use std::process::Stdio;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PALIADIN, Tested, closed, ended_well, hook, prompt, signals, spool_with, start_waiting, tool};
+use super::{
+    PALIADIN, Tested, closed, decision, ended_well, hook, prompt, put_reply, signals, spool_with, start_waiting, tool,
+};
 
 fn request() -> Vec<u8> {
     tool("PermissionRequest", "Bash", &json!({"command": "ls"}))
@@ -43,6 +45,46 @@ fn the_question_of_a_hook_that_was_killed_is_over_for_those_that_follow() -> Tes
     assert_eq!(closed(path)?, [json!(name)]);
     let told = signals(path)?.pop().ok_or("no signal")?;
     assert_eq!((&told["event"], &told["prompt"]), (&json!("attention"), &json!("Claude needs your permission")));
+    Ok(())
+}
+
+#[test]
+fn what_the_terminal_has_decided_is_not_taken_for_another_use_that_is_the_same() -> Tested {
+    for is_killed in [true, false] {
+        let turn = Uuid::now_v7();
+        let spool = spool_with(turn)?;
+        let path = spool.path();
+        let (first, name) = start_waiting(path, &request())?;
+        let (mut second, decided) = start_waiting(path, &request())?;
+        if is_killed {
+            second.kill()?;
+            second.wait()?;
+        } else {
+            drop(second.stdout.take());
+            ended_well(second.wait_with_output()?)?;
+        }
+        hook(Some(path), &["--reply"], &tool("PostToolUse", "Bash", &json!({"command": "ls"})))?;
+        assert_eq!(closed(path)?, [json!(decided)]);
+        put_reply(path, turn, &name, "allow")?;
+        assert_eq!(decision(first)?, "allow");
+        assert_eq!(closed(path)?, [json!(decided), json!(name)]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_dialog_of_another_kind_is_told_beside_what_a_tool_asks() -> Tested {
+    let spool = spool_with(Uuid::now_v7())?;
+    let path = spool.path();
+    hook(Some(path), &[], &request())?;
+    let elicits =
+        json!({"hook_event_name": "Notification", "notification_type": "elicitation_dialog", "message": "Which?"});
+    for event in [notification(), elicits.to_string().into_bytes(), elicits.to_string().into_bytes()] {
+        hook(Some(path), &[], &event)?;
+    }
+    let told: Vec<_> = signals(path)?.into_iter().filter(|signal| signal["event"] == "attention").collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[1]["prompt"], "Which?");
     Ok(())
 }
 
