@@ -49,6 +49,8 @@ pub enum AgentEvent {
     },
     /// A sign of life.
     Heartbeat,
+    /// What the agent had reported before it was asked for has been told. Once, before anything that it reports later.
+    CaughtUp,
     /// The whole answer, trailer and all. Nothing follows.
     Done(String),
     /// The turn ended without a complete answer. Nothing follows.

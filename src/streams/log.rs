@@ -87,6 +87,8 @@ struct Inner {
     text: String,
     /// The position in the queue that was told last.
     queued_at: Option<u64>,
+    /// The data of the last `attention`.
+    asked: Option<Value>,
     /// Bytes of all frames so far.
     bytes: usize,
     pulse: Pulse,
@@ -113,6 +115,8 @@ pub struct Told {
     pub text: String,
     /// How often the agent was told to ask a person; dialogs in its terminal do not count.
     pub attentions: u32,
+    /// What it was told to ask last, a dialog or not: the event's data.
+    pub asked: Option<Value>,
     /// It was told that the agent has the turn.
     pub started: bool,
 }
@@ -153,6 +157,7 @@ impl TurnLog {
             next: EventId { epoch: 0, seq: 1 },
             text: String::new(),
             queued_at: None,
+            asked: None,
             bytes: 0,
             pulse: Pulse::default(),
             changes: 0,
@@ -221,6 +226,7 @@ impl TurnLog {
             let asked = || inner.entries.iter().filter(|entry| entry.asks);
             let told = Told {
                 text: inner.text.clone(),
+                asked: inner.asked.clone(),
                 attentions: u32::try_from(asked().count()).unwrap_or(u32::MAX),
                 started: inner.entries.iter().any(|entry| entry.kind == EventKind::Meta),
             };
@@ -321,6 +327,7 @@ impl Inner {
             EventKind::Resync => {
                 self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
             }
+            EventKind::Attention => self.asked = Some(event.data.clone()),
             EventKind::Queued => self.queued_at = event.data.get("position").and_then(Value::as_u64),
             _ => {}
         }

@@ -109,6 +109,10 @@ pub struct Machine {
     again: usize,
     /// What an earlier owner has told already.
     told: Told,
+    /// What the agent reported to an earlier owner is still being read anew.
+    behind: bool,
+    /// How many questions were read anew.
+    read: u32,
     /// The answer as it is read anew by a later owner, until it has come as far as it was shown before.
     catching_up: Option<String>,
     /// The turn was begun by an earlier owner, and its agent is being looked for.
@@ -141,6 +145,8 @@ impl Default for Machine {
             asked: Vec::new(),
             again: questions::AGAIN,
             told: Told::default(),
+            behind: false,
+            read: 0,
             catching_up: None,
             resumed: false,
             given_up: false,
@@ -152,7 +158,8 @@ impl Machine {
     /// A turn whose intent to type was committed by an earlier owner, which told this much of it.
     pub fn resumed(told: Told) -> Self {
         let catching_up = Some(String::new()).filter(|_| !told.text.is_empty());
-        Self { shown: told.text.clone(), delivered: true, catching_up, resumed: true, told, ..Self::default() }
+        let (shown, attentions) = (told.text.clone(), told.attentions);
+        Self { shown, delivered: true, attentions, told, behind: true, catching_up, resumed: true, ..Self::default() }
     }
 
     /// What the agent may do with the turn although it is over. `has_ended`: nothing more is to be heard of it.
@@ -238,6 +245,7 @@ impl Machine {
     fn hear(mut self, event: AgentEvent) -> (Self, Vec<Effect>) {
         match event {
             AgentEvent::Started | AgentEvent::Heartbeat => (self, Vec::new()),
+            AgentEvent::CaughtUp => self.caught_up(),
             AgentEvent::Delta(delta) => match self.catching_up.take() {
                 Some(read) => self.catch_up(read + &delta),
                 None => {

@@ -136,11 +136,11 @@ impl TurnActor {
         run.timer = Some((next, timer));
     }
 
-    /// While the agent waits for a person, no time counts.
+    /// While the agent waits for a person, time stands still.
     pub(super) fn suspend_watch(&self, run: &mut TurnRun) {
-        let waits = run.machine.waits();
+        let rest = run.machine.rest();
         if let Some(vigil) = &mut run.vigil {
-            vigil.suspend(waits, Instant::now());
+            vigil.rest(rest, Instant::now());
             self.arm(run);
         }
     }

@@ -1,5 +1,5 @@
-//! How long a turn may go without a sign of life, and how long it may take. Both stand still while the agent waits for a
-//! person. Pure: whoever asks brings the moment.
+//! How long a turn may go without a sign of life, and how long it may take. Both may stand still while the agent waits for a
+//! person, see [`Rest`]. Pure: whoever asks brings the moment.
 
 use std::time::Duration;
 
@@ -23,22 +23,35 @@ pub enum Due {
     Deadline,
 }
 
+/// What stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing: the agent works.
+    #[default]
+    Nothing,
+    /// The silence, and not the deadline: the agent is said to wait, and nobody may tell when it does so no more.
+    Silence,
+    /// Both: the agent waits for a person.
+    Both,
+}
+
 /// The watch over one turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Vigil {
     patience: Patience,
     /// The last sign of life.
     sign: Instant,
-    /// The end of the deadline, were the watch not suspended any more.
+    /// The end of the deadline, were it not to stand still any more.
     deadline: Instant,
-    /// Since when it is suspended.
-    suspended: Option<Instant>,
+    rest: Rest,
+    /// Since when the deadline stands still, if it does.
+    since: Instant,
 }
 
 impl Vigil {
     /// A watch that begins now.
     pub fn begin(patience: Patience, now: Instant) -> Self {
-        Self { patience, sign: now, deadline: now + patience.deadline, suspended: None }
+        Self { patience, sign: now, deadline: now + patience.deadline, rest: Rest::Nothing, since: now }
     }
 
     /// The agent gave a sign of life at this moment.
@@ -46,33 +59,36 @@ impl Vigil {
         self.sign = self.sign.max(at);
     }
 
-    /// Suspends the watch, or goes on with it.
-    pub fn suspend(&mut self, wanted: bool, now: Instant) {
-        match (wanted, self.suspended) {
-            (true, None) => self.suspended = Some(now),
-            (false, Some(since)) => {
-                self.suspended = None;
-                self.deadline += now.saturating_duration_since(since);
-                self.sign(now);
-            }
+    /// From now on this stands still.
+    pub fn rest(&mut self, rest: Rest, now: Instant) {
+        let before = std::mem::replace(&mut self.rest, rest);
+        match (before, rest) {
+            (Rest::Both, Rest::Both) => {}
+            (Rest::Both, _) => self.deadline += now.saturating_duration_since(self.since),
+            (_, Rest::Both) => self.since = now,
             _ => {}
+        }
+        if before != Rest::Nothing && rest == Rest::Nothing {
+            self.sign(now);
         }
     }
 
     /// When to look again; `None` where nothing can be due before something else happens.
     pub fn next(&self) -> Option<Instant> {
-        if self.suspended.is_some() {
-            return None;
-        }
-        let silence = (!self.patience.silence.is_zero()).then(|| self.sign + self.patience.silence);
-        let deadline = (!self.patience.deadline.is_zero()).then_some(self.deadline);
-        silence.into_iter().chain(deadline).min()
+        let silence = self.rest == Rest::Nothing && !self.patience.silence.is_zero();
+        let silence = silence.then(|| self.sign + self.patience.silence);
+        silence.into_iter().chain(self.is_timed().then_some(self.deadline)).min()
+    }
+
+    /// The deadline is one, and does not stand still.
+    fn is_timed(&self) -> bool {
+        self.rest != Rest::Both && !self.patience.deadline.is_zero()
     }
 
     /// What is due by now.
     pub fn due(&self, now: Instant) -> Option<Due> {
         self.next().filter(|next| *next <= now)?;
-        let overdue = !self.patience.deadline.is_zero() && self.deadline <= now;
+        let overdue = self.is_timed() && self.deadline <= now;
         Some(if overdue { Due::Deadline } else { Due::Silence })
     }
 }
@@ -123,11 +139,11 @@ mod tests {
         let begin = Instant::now();
         let mut vigil = Vigil::begin(PATIENCE, begin);
         tokio::time::advance(Duration::from_secs(80)).await;
-        vigil.suspend(true, Instant::now());
+        vigil.rest(Rest::Both, Instant::now());
         tokio::time::advance(Duration::from_secs(7200)).await;
         assert_eq!((vigil.next(), vigil.due(Instant::now())), (None, None));
-        vigil.suspend(true, Instant::now());
-        vigil.suspend(false, Instant::now());
+        vigil.rest(Rest::Both, Instant::now());
+        vigil.rest(Rest::Nothing, Instant::now());
         let mut going_on = vigil;
         assert_eq!(due(vigil, begin).await, (Some(Due::Silence), 7200 + 80 + 90));
         while going_on.due(Instant::now()) != Some(Due::Deadline) {
@@ -135,6 +151,24 @@ mod tests {
             tokio::time::advance(Duration::from_secs(10)).await;
         }
         assert_eq!(begin.elapsed().as_secs(), 7200 + 1800);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_tells_when_the_wait_is_over_the_deadline_holds() {
+        let begin = Instant::now();
+        let mut vigil = Vigil::begin(PATIENCE, begin);
+        vigil.rest(Rest::Silence, Instant::now());
+        assert_eq!(due(vigil, begin).await, (Some(Due::Deadline), 1800));
+        // What comes to that meanwhile and is over does not change it, save for its own time.
+        let begin = Instant::now();
+        let mut vigil = Vigil::begin(PATIENCE, begin);
+        for rest in [Rest::Silence, Rest::Both, Rest::Silence] {
+            vigil.rest(rest, Instant::now());
+            tokio::time::advance(Duration::from_secs(600)).await;
+        }
+        assert_eq!(due(vigil, begin).await, (Some(Due::Deadline), 2400));
+        vigil.rest(Rest::Nothing, Instant::now());
+        assert_eq!(vigil.due(Instant::now()), Some(Due::Deadline));
     }
 
     #[tokio::test(start_paused = true)]

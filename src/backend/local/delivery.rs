@@ -167,6 +167,7 @@ async fn follow(
     let mut changes = agent.changes.clone();
     let mut exit = agent.exit_watch();
     let mut confirmation = Some(confirmation);
+    let mut caught_up = false;
     loop {
         // Whatever changes from here on is told; so nothing falls between the look and the wait.
         changes.mark_unchanged();
@@ -196,6 +197,9 @@ async fn follow(
         }
         if let Some(ending) = ending {
             return Ok(ending);
+        }
+        if !again && !std::mem::replace(&mut caught_up, true) {
+            report(reports, AgentEvent::CaughtUp).await?;
         }
         // What a dead agent has left is read to its end.
         if let Some(exit) = gone_by_now.filter(|_| !again) {

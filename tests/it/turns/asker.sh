@@ -43,6 +43,20 @@ while IFS= read -r line; do
                 go_on
             done
             ;;
+        *"given up"*)
+            for name in a b; do
+                awaited "$name"
+                attention "\"prompt\":\"$name?\",\"reply\":\"$name\""
+            done
+            # Without a word.
+            exec {file}>&-
+            go_on
+            tell "\"event\":\"attention_over\",$turn,\"name\":\"a\""
+            go_on
+            awaited c
+            attention '"prompt":"c?","reply":"c"'
+            go_on
+            ;;
         *endless*)
             awaited a
             attention "\"prompt\":\"?\",\"options\":[\"$long\",\"$long\",\"$long\"],\"reply\":\"a\""

@@ -161,6 +161,48 @@ async fn questions_side_by_side_are_replied_to_one_by_one_also_after_a_restart()
 }
 
 #[tokio::test]
+async fn a_reply_to_one_question_decides_no_other_also_after_a_restart() -> Tested {
+    let mut app = asker(&[]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("given up").await?;
+    let mut stream = user.stream(&turn, None).await?;
+    let mut last = String::new();
+    // The hook of the second one goes without a word.
+    for expected in ["a?", "b?", "a?"] {
+        let asked = stream.until("attention").await?;
+        assert_eq!(asked.data["prompt"], expected);
+        last = asked.id.ok_or("no id")?;
+    }
+    drop(stream);
+    // Recorded, too: so the next server knows what was told.
+    assert_eq!(app.nobody().get("/readyz").await?.status, 200);
+    app.stop(Signal::KILL)?;
+    app.go_on().await?;
+    app.boot().await?;
+    app.go_on().await?;
+    let asked = user.stream(&turn, Some(&last)).await?.until("attention").await?;
+    assert_eq!(asked.data["prompt"], "c?");
+    assert_eq!(user.reply(&turn, &last, "x").await?, refused("no_attention"));
+    assert!(!app.inputs_left().iter().any(|name| name.contains("reply")), "{:?}", app.inputs_left());
+    assert_eq!(user.reply(&turn, &asked.id.ok_or("no id")?, "yes").await?.0, 202);
+    assert_eq!(fs::read_to_string(app.spool()?.join(format!("in/{}.reply-c", turn.turn_id)))?, "yes");
+    app.go_on().await?;
+    assert_eq!(user.ended(&turn).await?["response"], "done");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_asked_in_the_terminal_only_does_not_hold_up_the_deadline() -> Tested {
+    let app = asker(&[("PALIADIN_TURN__DEADLINE", "4s"), ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("terminal").await?;
+    assert_eq!(user.stream(&turn, None).await?.until("attention").await?.data["kind"], "dialog");
+    let row = user.ended(&turn).await?;
+    assert_eq!(row["error_code"], "timeout", "{row}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_decided_in_the_terminal_is_open_until_it_is_decided() -> Tested {
     let app = asker(&[("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")]).await?;
     let user = app.user("ann@example.org")?;

@@ -1,7 +1,8 @@
 //! What the agent asks of a person in a turn. It may ask several things at once; one of them is put to the person.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::super::vigil::Rest;
 use super::{Effect, Machine};
 use crate::agent::envelope;
 use crate::agent::question::{self, QuestionName};
@@ -26,6 +27,15 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// The data of the event that tells it.
+    fn data(&self) -> Value {
+        let mut data = json!({ "kind": self.kind, "prompt": self.prompt, "options": self.options });
+        if let Some(name) = &self.name {
+            data["name"] = json!(name);
+        }
+        data
+    }
+
     /// It is answered in the terminal, and by no reply.
     fn is_dialog(&self) -> bool {
         self.kind == DIALOG
@@ -71,18 +81,17 @@ pub enum NoReply {
 impl Machine {
     /// Which of its questions in this turn (1, 2, …) the agent waits for, if it does and takes a reply.
     pub fn asks(&self) -> Option<u32> {
-        self.asked.last().filter(|asked| !asked.is_dialog() && self.is_abreast()).map(|_| self.attentions)
+        self.asked.last().filter(|asked| !asked.is_dialog() && !self.behind).map(|_| self.attentions)
     }
 
-    /// The agent waits for a person.
-    pub fn waits(&self) -> bool {
-        !self.asked.is_empty()
-    }
-
-    /// A later owner reads the questions anew: until it has come to the last one that was told, it does not know which one
-    /// a person means.
-    fn is_abreast(&self) -> bool {
-        self.attentions >= self.told.attentions
+    /// How time counts while the agent waits for a person. What it reports of a question for the terminal may be all that is
+    /// ever heard of it: that somebody refuses, say, no program tells.
+    pub fn rest(&self) -> Rest {
+        match self.asked.as_slice() {
+            [] => Rest::Nothing,
+            asked if asked.iter().all(|asked| asked.is_dialog() && asked.name.is_some()) => Rest::Silence,
+            _ => Rest::Both,
+        }
     }
 
     /// Whether this line may be handed to the agent as a reply, and to which of its questions.
@@ -91,7 +100,8 @@ impl Machine {
         if asked.is_dialog() {
             return Err(NoReply::InTerminal);
         }
-        if !self.is_abreast() {
+        // Until all is read anew, it is not known which question a person means.
+        if self.behind {
             return Err(NoReply::NothingAsked);
         }
         // An option is typed as any text is.
@@ -114,12 +124,30 @@ impl Machine {
     /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
     fn put(mut self) -> (Self, Vec<Effect>) {
         let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
-        // A dialog is none of the agent's questions, which a later owner reads and counts anew.
+        // What is seen in the terminal is so now; what was reported may be over, as later reports tell.
+        let is_seen = asked.is_dialog() && asked.name.is_none();
+        if self.behind && !is_seen {
+            self.read += u32::from(!asked.is_dialog());
+            return (self, vec![Effect::Attention(true)]);
+        }
+        let data = asked.data();
         self.attentions += u32::from(!asked.is_dialog());
-        let is_news = asked.is_dialog() || self.attentions > self.told.attentions;
-        let data = json!({ "kind": asked.kind, "prompt": asked.prompt, "options": asked.options });
-        let told = is_news.then_some(Effect::Emit(EventKind::Attention, data));
-        (self, told.into_iter().chain([Effect::Attention(true)]).collect())
+        if self.behind {
+            self.told.asked = Some(data.clone());
+        }
+        (self, vec![Effect::Emit(EventKind::Attention, data), Effect::Attention(true)])
+    }
+
+    /// All that an earlier owner may have heard is read anew: the question that is open is put to a person, unless it is the
+    /// one that was put to them last, which keeps its number.
+    pub(super) fn caught_up(mut self) -> (Self, Vec<Effect>) {
+        if !std::mem::take(&mut self.behind) {
+            return (self, Vec::new());
+        }
+        let Some(asked) = self.asked.last() else { return (self, Vec::new()) };
+        // Without a name it may be asked a second time.
+        let is_known = asked.name.is_some() || asked.is_dialog() || self.read == self.told.attentions;
+        if is_known && self.told.asked.take() == Some(asked.data()) { (self, Vec::new()) } else { self.put() }
     }
 
     /// These are not asked any more: the one before the last is put to a person again, if the last is one of them.

@@ -157,7 +157,7 @@ fn a_one_shot_answer_is_told_as_text() {
 
 /// A later owner takes a turn up that was told as far as `told`, and reads the answer anew in these pieces.
 fn taken_up(told: &str, pieces: &[String], last: Input) -> (Machine, Vec<Effect>) {
-    let told = Told { text: told.to_owned(), attentions: 1, started: true };
+    let told = Told { text: told.to_owned(), started: true, ..Told::default() };
     let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Started)];
     let pieces = pieces.iter().map(|piece| Input::Agent(AgentEvent::Delta(piece.clone())));
     ready.into_iter().chain(pieces).chain([last]).fold(

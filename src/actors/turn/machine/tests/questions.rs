@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::actors::turn::machine::questions::AGAIN;
+use crate::actors::turn::vigil::Rest;
+use crate::turn::DIALOG;
 
 fn named(name: &str) -> Option<QuestionName> {
     Some(QuestionName::try_from(name.to_owned()).unwrap())
@@ -53,7 +55,7 @@ proptest! {
             let is_over = matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. });
             machine = machine.step(Input::Agent(event)).0;
             if is_over {
-                prop_assert!(!machine.waits());
+                prop_assert_eq!(machine.rest(), Rest::Nothing);
                 break;
             }
             let named: Vec<QuestionName> = machine.asked.iter().filter_map(|asked| asked.name.clone()).collect();
@@ -68,28 +70,67 @@ proptest! {
 
     /// Whoever reads the questions of a turn anew comes to the same question with the same number, and tells none twice.
     #[test]
-    fn questions_that_are_read_anew_have_the_numbers_that_they_had(events in proptest::collection::vec(event(), 0..24)) {
-        let events: Vec<_> =
-            events.into_iter().filter(|event| !matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. })).collect();
-        let inputs = || {
-            let ready = [Input::Ready("%1".to_owned()), Input::Claimed];
-            ready.into_iter().chain(events.iter().cloned().map(Input::Agent))
-        };
-        let asked = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Emit(EventKind::Attention, _))).count();
-        let (first, effects) = run(inputs());
-        let told = Told { attentions: u32::try_from(asked(&effects)).unwrap(), ..Told::default() };
-        let (machine, effects) = inputs().fold((Machine::resumed(told), Vec::new()), |(machine, mut effects), input| {
-            let (machine, more) = machine.step(input);
-            // Before it has come to the end of what was told, it takes no reply.
-            if machine.attentions < machine.told.attentions {
-                assert!(machine.asks().is_none() && machine.reply("x").is_err());
-            }
-            effects.extend(more);
-            (machine, effects)
-        });
-        prop_assert_eq!(asked(&effects), 0);
+    fn questions_that_are_read_anew_have_the_numbers_that_they_had(events in reports()) {
+        let (first, effects) = run(inputs(&events));
+        let (machine, effects) = taken_up_by_another(&effects, &events);
+        prop_assert_eq!(questions(&effects).0.len(), 0);
         prop_assert_eq!((machine.asks(), machine.reply("x")), (first.asks(), first.reply("x")));
     }
+
+    /// What the first owner has seen of hooks that went without a word is in no report, and the next one sees it at the end:
+    /// whatever was told meanwhile, what a person sees last is what their reply decides, under a number of its own.
+    #[test]
+    fn a_reply_decides_what_was_put_to_the_person_last(events in reports(), gone in proptest::collection::vec((0usize..24, name()), 0..4)) {
+        let mut heard = events.clone();
+        let gone: Vec<_> = gone.into_iter().filter(|(_, name)| name.is_some()).collect();
+        for (at, name) in &gone {
+            heard.insert((*at).min(heard.len()), AgentEvent::AttentionOver { name: name.clone() });
+        }
+        let (_, before) = run(inputs(&heard));
+        let last = events.iter().cloned().chain(gone.into_iter().map(|(_, name)| AgentEvent::AttentionOver { name }));
+        let (machine, after) = taken_up_by_another(&before, &last.collect::<Vec<_>>());
+        let shown = [&before[..], &after].concat();
+        let shown = questions(&shown).0;
+        match machine.reply("x") {
+            Ok(question) => {
+                prop_assert_eq!(Some(&json!(question.name)), shown.last().map(|data| &data["name"]));
+                prop_assert_eq!(question.number as usize, shown.len());
+            }
+            Err(_) => prop_assert!(machine.rest() == Rest::Nothing),
+        }
+    }
+}
+
+/// What an agent reports while its turn runs.
+fn reports() -> impl Strategy<Value = Vec<AgentEvent>> {
+    let ends = |event: &AgentEvent| matches!(event, AgentEvent::Done(_) | AgentEvent::Error { .. });
+    proptest::collection::vec(event().prop_filter("no end", move |event| !ends(event)), 0..24)
+}
+
+fn inputs(events: &[AgentEvent]) -> impl Iterator<Item = Input> {
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed];
+    ready.into_iter().chain(events.iter().cloned().map(Input::Agent))
+}
+
+/// What of these effects the log tells a later owner.
+fn told(effects: &[Effect]) -> Told {
+    let (told, _) = questions(effects);
+    let attentions = told.iter().filter(|data| data["kind"] != DIALOG).count();
+    let asked = told.last().map(|data| (*data).clone());
+    Told { attentions: u32::try_from(attentions).unwrap(), asked, ..Told::default() }
+}
+
+/// A later owner takes a turn up of which the first one has told this, and reads these reports anew.
+fn taken_up_by_another(before: &[Effect], events: &[AgentEvent]) -> (Machine, Vec<Effect>) {
+    let step = |(machine, mut effects): (Machine, Vec<Effect>), input| {
+        let (machine, more) = machine.step(input);
+        effects.extend(more);
+        (machine, effects)
+    };
+    let (machine, effects) = inputs(events).fold((Machine::resumed(told(before)), Vec::new()), step);
+    // Before it has read all that was told, it takes no reply.
+    assert!(machine.asks().is_none() && machine.reply("x").is_err());
+    step((machine, effects), Input::Agent(AgentEvent::CaughtUp))
 }
 
 #[test]
@@ -112,22 +153,34 @@ fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
 #[test]
 fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
     let ask = |kind: &str| Input::Agent(attention(kind, "?", &[], None));
-    let told = Told { attentions: 1, ..Told::default() };
+    let told = told(&[Effect::Emit(EventKind::Attention, json!({ "kind": "question", "prompt": "?", "options": [] }))]);
     let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
     let mut steps =
         ready.into_iter().fold((Machine::resumed(told), Vec::new()), |(machine, _), input| machine.step(input));
     // It is told anew, whatever an earlier owner has told; and before the agent is seen to have the turn.
     assert!(matches!(steps.1[..], [Effect::Emit(EventKind::Attention, _), Effect::Attention(true)]), "{:?}", steps.1);
-    assert!(steps.0.waits());
+    assert_eq!(steps.0.rest(), Rest::Both);
     assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
     steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver { name: None }));
     assert_eq!(steps.1, [Effect::Attention(false)]);
-    assert!(!steps.0.waits());
+    assert_eq!(steps.0.rest(), Rest::Nothing);
     assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
-    // The question that the earlier owner has told is still the first one.
+    // The question that the earlier owner has told is still the first one, and is put to the person again, who has seen the
+    // dialog since.
     steps = steps.0.step(ask("question"));
     assert_eq!(steps.1, [Effect::Attention(true)]);
-    assert_eq!((steps.0.asks(), steps.0.reply("x")), (Some(1), question(1)));
+    steps = steps.0.step(Input::Agent(AgentEvent::CaughtUp));
+    assert_eq!(questions(&steps.1).0.len(), 1);
+    assert_eq!((steps.0.asks(), steps.0.reply("x")), (Some(2), question(2)));
+}
+
+#[test]
+fn what_is_asked_again_while_nobody_listens_is_another_question_though_it_has_no_name() {
+    let ask = || attention("question", "?", &[], None);
+    let (_, before) = run(inputs(&[ask()]));
+    let again = [ask(), AgentEvent::Activity(None), ask()];
+    let (machine, effects) = taken_up_by_another(&before, &again);
+    assert_eq!((questions(&effects).0.len(), machine.reply("x")), (1, question(2)));
 }
 
 /// The events that these effects show, and their bytes.
@@ -157,9 +210,9 @@ fn questions_that_come_and_go_cost_in_proportion_to_what_the_agent_says() {
         assert_eq!(data["kind"] == "permission", data["prompt"] == long.as_str(), "{data}");
     }
     assert_eq!((machine.asks(), machine.reply("allow")), (None, Err(NoReply::InTerminal)));
-    assert!(machine.waits());
+    assert_eq!(machine.rest(), Rest::Silence);
     let (machine, effects) = machine.step(Input::Agent(AgentEvent::AttentionOver { name: named("a") }));
-    assert_eq!((effects.as_slice(), machine.waits()), ([Effect::Attention(false)].as_slice(), false));
+    assert_eq!((effects.as_slice(), machine.rest()), ([Effect::Attention(false)].as_slice(), Rest::Nothing));
 }
 
 #[test]
@@ -182,18 +235,26 @@ fn a_question_for_the_terminal_is_open_until_it_is_over_itself() {
     assert_eq!((machine.asked.len(), machine.reply("x")), (2, Err(NoReply::InTerminal)));
     let (machine, effects) = machine.step(over("b"));
     assert_eq!(questions(&effects).0[0]["prompt"], "a");
-    assert!(machine.waits());
-    assert!(!machine.step(over("a")).0.waits());
+    assert_eq!(machine.rest(), Rest::Silence);
+    assert_eq!(machine.step(over("a")).0.rest(), Rest::Nothing);
 }
 
 #[test]
 fn what_was_told_before_is_not_told_again() {
-    let asks = attention("question", "?", &[], None);
-    let (machine, effects) = taken_up("", &[], Input::Agent(asks.clone()));
+    let asks = || attention("question", "?", &[], None);
+    let (_, before) = run(inputs(&[AgentEvent::Started, asks()]));
+    let started = Told { started: true, ..told(&before) };
+    let reads = [AgentEvent::Started, asks(), AgentEvent::CaughtUp];
+    let (machine, effects) =
+        inputs(&reads).fold((Machine::resumed(started), Vec::new()), |(machine, mut effects), input| {
+            let (machine, more) = machine.step(input);
+            effects.extend(more);
+            (machine, effects)
+        });
     assert!(effects.contains(&Effect::Start { tell: false }));
     assert_eq!(effects.last(), Some(&Effect::Attention(true)), "an earlier owner has told the question");
     assert_eq!(machine.reply("x"), question(1));
-    let (machine, effects) = machine.step(Input::Agent(asks));
+    let (machine, effects) = machine.step(Input::Agent(asks()));
     assert!(matches!(effects.first(), Some(Effect::Emit(EventKind::Attention, _))), "this one is new");
     assert_eq!(machine.reply("x"), question(2));
 }
