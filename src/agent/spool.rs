@@ -89,9 +89,14 @@ impl SpoolError {
         let errno = Errno::from_io_error(&error);
         let passing = errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(&errno));
         if passing {
-            tracing::warn!(name, %error, "a spool cannot be used for the moment");
+            tracing::warn!(name, %error, "a file of an agent's cannot be used for the moment");
         }
         Self::Io { name: name.to_owned(), error: error.to_string(), passing }
+    }
+
+    /// Why a file elsewhere, which an agent has named, cannot be looked at; only where that passes.
+    pub(crate) fn passing(file: &Path, error: impl Into<std::io::Error>) -> Option<Self> {
+        Some(Self::io(&file.to_string_lossy(), error)).filter(Self::is_passing)
     }
 
     /// Nothing is known of the file; whoever looks again in a moment may know.

@@ -10,6 +10,7 @@ mod reply;
 mod restart;
 mod scope;
 mod seats;
+mod transcripts;
 
 use std::time::Duration;
 

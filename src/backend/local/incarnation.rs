@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use notify::ErrorKind;
 use rustix::process::{Pid, PidfdFlags, Signal as OsSignal};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::sleep;
@@ -147,15 +148,14 @@ impl Incarnation {
         self.watch.is_whole(self.spool.path(), turn)
     }
 
-    /// What the agent reported since the last call. Lines that this version does not know are skipped.
+    /// What the agent reported since the last call. Lines that this version does not know are skipped. Where what it writes
+    /// down cannot be read for the moment, nothing is heard: the next call begins with the same lines.
     pub(super) fn signals(&self) -> Result<Vec<SignalLine>, SpoolError> {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         let (lines, next) = self.spool.read_signals(reports.offset)?;
-        reports.offset = next;
         let mut known: Vec<SignalLine> = lines.iter().filter_map(|line| SignalLine::parse(line).ok()).collect();
-        if let Some(ending) = self.read_transcript(&known) {
-            known.push(ending);
-        }
+        known.extend(self.read_transcript(&known)?);
+        reports.offset = next;
         known.iter().filter_map(|line| line.signal.ends()).for_each(|turn| reports.settle(turn));
         let is_news = std::mem::replace(&mut reports.caught_up, true);
         self.memory.send_if_modified(|memory| {
@@ -178,8 +178,9 @@ impl Incarnation {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).unprimed = false;
     }
 
-    /// How the turn ended, where only what the agent writes down tells.
-    fn read_transcript(&self, news: &[SignalLine]) -> Option<SignalLine> {
+    /// How the turn ended, where only what the agent writes down tells. After an error, which is a passing one, it takes the
+    /// same news again.
+    fn read_transcript(&self, news: &[SignalLine]) -> Result<Option<SignalLine>, SpoolError> {
         let mut followed = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
         let Followed { transcript, watched } = &mut *followed;
         for line in news {
@@ -202,10 +203,16 @@ impl Incarnation {
                 Err(error) => {
                     *watched = None;
                     tracing::debug!(place = self.place, %error, "what the agent writes down is not watched");
+                    if let (ErrorKind::Io(error), Some(file)) = (error.kind, file)
+                        && let Some(error) = SpoolError::passing(&file, error)
+                    {
+                        return Err(error);
+                    }
                 }
             }
         }
-        match transcript.as_mut()?.read(self.spool.owner()) {
+        let Some(named) = transcript.as_mut() else { return Ok(None) };
+        Ok(match named.read(self.spool.owner())? {
             Look::Nothing => None,
             // Whoever waits for changes looks again; others have their turn in between.
             Look::More => {
@@ -216,7 +223,7 @@ impl Incarnation {
                 *transcript = None;
                 Some(SignalLine::now(ending))
             }
-        }
+        })
     }
 
     /// Begins a long file of reports anew. Called before a turn is typed: then the agent has nothing to report. What it

@@ -234,9 +234,11 @@ impl LocalBackend {
         let Some(mut transcript) = last else { return false };
         loop {
             match transcript.read(spool.owner()) {
-                Look::Nothing => return false,
-                Look::More => tokio::task::yield_now().await,
-                Look::Ended(_) => return true,
+                Ok(Look::Nothing) => return false,
+                Ok(Look::More) => tokio::task::yield_now().await,
+                Ok(Look::Ended(_)) => return true,
+                // A passing one.
+                Err(_) => sleep(LOOK_AGAIN).await,
             }
         }
     }

@@ -5,14 +5,14 @@
 //! look reads one chunk, and a turn has so much read for it and no more.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::agent::signal::Signal;
-use crate::agent::spool::Owner;
+use crate::agent::spool::{Owner, SpoolError};
 use crate::agent::transcript::{Ending, ending};
 use crate::turn::TurnId;
 
@@ -58,11 +58,21 @@ impl Transcript {
     }
 
     /// The next chunk. A file that cannot be read tells nothing.
-    pub(super) fn read(&mut self, owner: Owner) -> Look {
+    ///
+    /// # Errors
+    /// Only a passing one: the file may tell something in a moment, and no change of it may come.
+    pub(super) fn read(&mut self, owner: Owner) -> Result<Look, SpoolError> {
         if self.spent >= MAX_TURN {
-            return Look::Nothing;
+            return Ok(Look::Nothing);
         }
-        let Some(bytes) = self.chunk(owner) else { return Look::Nothing };
+        match self.chunk(owner) {
+            Ok(Some(bytes)) => Ok(self.look(&bytes)),
+            Ok(None) => Ok(Look::Nothing),
+            Err(error) => SpoolError::passing(&self.path, error).map_or(Ok(Look::Nothing), Err),
+        }
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Look {
         let is_full = bytes.len() as u64 == MAX_CHUNK;
         let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
             if is_full {
@@ -97,24 +107,25 @@ impl Transcript {
         if is_full && self.spent < MAX_TURN { Look::More } else { Look::Nothing }
     }
 
-    /// What lies there from `offset` on, up to [`MAX_CHUNK`].
-    fn chunk(&self, owner: Owner) -> Option<Vec<u8>> {
+    /// What lies there from `offset` on, up to [`MAX_CHUNK`]. `None` where that is nothing, or not to be read.
+    fn chunk(&self, owner: Owner) -> io::Result<Option<Vec<u8>>> {
         if !self.path.is_absolute() {
-            return None;
+            return Ok(None);
         }
         // Looked at before it is opened: to open a pipe or a device does something to it.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let found = rustix::fs::open(&self.path, flags, Mode::empty()).ok()?;
-        let stat = rustix::fs::fstat(&found).ok()?;
+        let found = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&found)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if !is_regular || !owner.is(stat.st_uid) || u64::try_from(stat.st_size).ok()? <= self.offset {
-            return None;
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if !is_regular || !owner.is(stat.st_uid) || size <= self.offset {
+            return Ok(None);
         }
-        let mut file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
-        file.seek(SeekFrom::Start(self.offset)).ok()?;
+        let mut file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+        file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();
-        file.take(MAX_CHUNK).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        file.take(MAX_CHUNK).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
     }
 }
 
@@ -135,7 +146,7 @@ mod tests {
     fn looks(transcript: &mut Transcript) -> (usize, Look) {
         let mut count = 1;
         loop {
-            match transcript.read(Owner::Server) {
+            match transcript.read(Owner::Server).unwrap() {
                 Look::More => count += 1,
                 look => return (count, look),
             }
@@ -147,10 +158,10 @@ mod tests {
     #[test]
     fn an_end_is_found_also_where_it_is_written_piece_by_piece() {
         let (mut file, mut transcript) = transcript(&[b"{}\n", &ABORTED[..20]]);
-        assert_eq!(transcript.read(Owner::Server), Look::Nothing);
+        assert_eq!(transcript.read(Owner::Server).unwrap(), Look::Nothing);
         file.write_all(&ABORTED[20..]).unwrap();
         let turn_id = transcript.turn;
-        assert_eq!(transcript.read(Owner::Server), Look::Ended(Signal::Interrupted { turn_id }));
+        assert_eq!(transcript.read(Owner::Server).unwrap(), Look::Ended(Signal::Interrupted { turn_id }));
     }
 
     #[test]
@@ -175,7 +186,7 @@ mod tests {
     fn a_file_of_any_size_has_so_much_read_of_it_and_no_more() {
         let (file, mut transcript) = transcript(&[]);
         file.as_file().set_len(300 << 30).unwrap();
-        assert_eq!(transcript.read(Owner::Server), Look::More);
+        assert_eq!(transcript.read(Owner::Server).unwrap(), Look::More);
         assert_eq!(transcript.offset, MAX_CHUNK, "a chunk at a time");
         let (count, look) = looks(&mut transcript);
         assert_eq!((count as u64, look), (MAX_TURN / MAX_CHUNK - 1, Look::Nothing));
@@ -184,7 +195,7 @@ mod tests {
         let other = Transcript::new(TurnId::fresh(), file.path(), 0, "t1").in_place_of(Some(&transcript));
         assert_eq!((again.spent, other.spent), (MAX_TURN, 0));
         let mut far = Transcript::new(TurnId::fresh(), file.path(), u64::MAX, "t1");
-        assert_eq!(far.read(Owner::Server), Look::Nothing);
+        assert_eq!(far.read(Owner::Server).unwrap(), Look::Nothing);
     }
 
     /// To open a pipe or a device does something to it.
@@ -197,7 +208,7 @@ mod tests {
         let opened = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
         inotify::add_watch(&opened, &pipe, inotify::WatchFlags::OPEN).unwrap();
         let mut transcript = Transcript::new(TurnId::fresh(), &pipe, 0, "t1");
-        assert_eq!(transcript.read(Owner::Server), Look::Nothing);
+        assert_eq!(transcript.read(Owner::Server).unwrap(), Look::Nothing);
         let mut events = [std::mem::MaybeUninit::uninit(); 512];
         let mut seen = inotify::Reader::new(&opened, &mut events);
         assert_eq!(seen.next().map(|_| ()).unwrap_err(), rustix::io::Errno::AGAIN);
