@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::incarnation::Incarnation;
+use super::incarnation::{Incarnation, LOOK_AGAIN};
 use super::process::gone;
 use super::{failed, typing};
 use crate::agent::profile::ReadySign;
@@ -27,9 +27,17 @@ pub async fn wait_until_ready(
     let mut output = by_input.then(|| agent.server.output(&agent.terminal.pane));
     loop {
         changes.mark_unchanged();
+        let mut again = false;
         let is_ready = match by_input {
             true => typing::takes_input(agent).await,
-            false => agent.signals().map_err(failed)?.iter().any(|line| matches!(line.signal, Signal::Ready { .. })),
+            false => match agent.signals() {
+                Ok(signals) => signals.iter().any(|line| matches!(line.signal, Signal::Ready { .. })),
+                Err(error) if error.is_passing() => {
+                    again = true;
+                    false
+                }
+                Err(error) => return Err(failed(error)),
+            },
         };
         if is_ready {
             // Where that fails, the agent is only asked again.
@@ -38,6 +46,7 @@ pub async fn wait_until_ready(
         }
         tokio::select! {
             _ = changes.changed() => {}
+            () = sleep(LOOK_AGAIN), if again => {}
             () = typing::news(&mut output) => {}
             reason = gone(&mut exit) => {
                 return Err(failed(format!("the agent {reason} before it was ready")));
@@ -45,7 +54,7 @@ pub async fn wait_until_ready(
             () = given_up.cancelled() => {
                 return Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more"));
             }
-            () = tokio::time::sleep_until(deadline) => {
+            () = sleep_until(deadline) => {
                 // For the operator only: no turn was typed yet, but what an agent shows may be private.
                 let screen = agent.last_words().await;
                 tracing::warn!(place = agent.place(), screen, "agent not ready");

@@ -1,9 +1,13 @@
 //! A pipe by which a test tells its agent to go on.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write;
 use std::process::Command;
 
-use super::{TestApp, Tested};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{TestApp, Tested, eventually};
 
 impl TestApp {
     /// Makes the pipe `home/go-on`, from which an agent of a test reads when it is to go on.
@@ -12,9 +16,17 @@ impl TestApp {
         if status.success() { Ok(()) } else { Err("no pipe".into()) }
     }
 
-    /// Lets the agent go on that reads from the pipe, or will.
+    /// Lets the agent go on that reads from the pipe, or will in a moment.
     pub async fn go_on(&self) -> Tested {
         let pipe = self.root().join("home/go-on");
-        Ok(tokio::task::spawn_blocking(move || fs::write(pipe, "\n")).await??)
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = eventually("an agent that reads from the pipe", async || {
+            match rustix::fs::open(&pipe, flags, Mode::empty()) {
+                Ok(pipe) => Ok(Some(pipe)),
+                Err(Errno::NXIO) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        });
+        Ok(File::from(opened.await?).write_all(b"\n")?)
     }
 }

@@ -78,7 +78,9 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     app.boot().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    super::agent_is(&user, "starting").await?;
+    // It is told before its process is there.
+    let is_agent = |process: &Process| process.arguments.iter().any(|argument| argument.ends_with("agent.sh"));
+    eventually("the agent", async || Ok(app.processes()?.iter().any(is_agent).then_some(()))).await?;
     user.cancelled(&turn).await?;
     assert_eq!(user.ended(&turn).await?["state"], "cancelled");
     app.restart(Signal::KILL).await?;

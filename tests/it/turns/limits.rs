@@ -1,6 +1,7 @@
 //! How long a turn may take and go without a sign of life, and what its agent may do after that.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use paliadin::tmux::Command;
@@ -104,19 +105,20 @@ async fn a_person_may_take_any_time_to_reply() -> Tested {
     Ok(())
 }
 
-/// The server has no descriptor left for a moment; returns when that was noticed, and is over.
-async fn without_descriptors(app: &TestApp) -> Tested {
+/// The server has no descriptor left for a moment, in which this happens; returns when that was noticed, and is over.
+async fn without_descriptors(app: &TestApp, happens: impl AsyncFnOnce() -> Tested) -> Tested {
     let server = rustix::process::Pid::from_raw(app.server_pid()?);
     let before = rustix::process::getrlimit(Resource::Nofile);
     let limit = |current| rustix::process::prlimit(server, Resource::Nofile, Rlimit { current, ..before });
     limit(Some(4))?;
+    let happened = happens().await;
     let log = app.root().join("server.log");
     let looked = eventually("a look that fails", async || {
         Ok(std::fs::read_to_string(&log)?.contains("Too many open files").then_some(()))
     })
     .await;
     limit(before.current)?;
-    looked
+    happened.and(looked)
 }
 
 #[tokio::test]
@@ -128,7 +130,7 @@ async fn an_agent_that_cannot_be_looked_at_for_a_moment_is_no_idle_one() -> Test
     assert_eq!(user.ended(&first).await?["error_code"], "timeout");
     user.session_is("draining").await?;
     let next = user.ask("!echo next").await?;
-    without_descriptors(&app).await?;
+    without_descriptors(&app, async || Ok(())).await?;
     assert_eq!(user.ended(&next).await?["response"], "next");
     let late = eventually("the late answer", async || {
         Ok(Some(user.turn(&first.turn_id).await?).filter(|row| row["state"] == "done"))
@@ -144,12 +146,40 @@ async fn nor_does_a_turn_end_because_of_that_or_miss_anything() -> Tested {
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!lines 40 50").await?;
     user.stream(&turn, None).await?.until("content").await?;
-    without_descriptors(&app).await?;
+    without_descriptors(&app, async || Ok(())).await?;
     let row = user.ended(&turn).await?;
     let lines: Vec<_> = (1..=40).map(|number| format!("line {number}")).collect();
     let whole = row["response"].as_str().unwrap_or_default();
     assert_eq!(whole.lines().collect::<Vec<_>>(), lines, "{row}");
     let streamed: String = user.collect(&turn).await?.iter().filter_map(|event| event.data["delta"].as_str()).collect();
     assert_eq!(streamed, whole);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_gets_ready_at_such_a_moment_is_ready() -> Tested {
+    let mut app = TestApp::prepare(&[])?;
+    app.make_pipe()?;
+    app.agent_after("read -r _ < \"$HOME/go-on\"")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!count").await?;
+    // Once the processes of the agent and of its terminal are watched, nothing more is opened.
+    let server = PathBuf::from(format!("/proc/{}/fdinfo", app.server_pid()?));
+    eventually("the agent to be watched", async || {
+        let open = std::fs::read_dir(&server)?.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+        let open: Vec<String> = open.collect();
+        let processes = app.processes()?;
+        let is_watched = |is_meant: &dyn Fn(&Process) -> bool| {
+            processes.iter().filter(|process| is_meant(process)).any(|process| {
+                open.iter().any(|file| file.lines().any(|line| line == format!("Pid:\t{}", process.pid)))
+            })
+        };
+        let is_agent = |process: &Process| process.arguments.iter().any(|word| word.ends_with("agent.sh"));
+        Ok((is_watched(&is_agent) && is_watched(&Process::is_tmux_server)).then_some(()))
+    })
+    .await?;
+    without_descriptors(&app, async || app.go_on().await).await?;
+    assert_eq!(user.ended(&turn).await?["response"], "1");
     Ok(())
 }
