@@ -174,7 +174,12 @@ pub struct Reply {
 #[derive(Clone)]
 pub enum Adopted {
     /// It is there, and may have the turn.
-    Here(Arc<dyn Agent>),
+    Here {
+        /// The agent.
+        agent: Arc<dyn Agent>,
+        /// It was not started as one would be now: it is to be ended when it is done.
+        outdated: bool,
+    },
     /// It is gone.
     Gone(Fate),
 }

@@ -173,9 +173,9 @@ impl PaneActor {
                     let _ = reply.send(Ok(agent.clone()));
                 }
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent, Origin::TakenOver);
+                self.keep(state, agent, Origin::TakenOver, outdated);
                 if let Some(turn_id) = works_on {
-                    told = Takeover::Busy(LeftBusy { turn_id, tells_end, outdated });
+                    told = Takeover::Busy(LeftBusy { turn_id, tells_end });
                 }
             }
             Ok(None) => self.tell_starting(false),
@@ -198,7 +198,8 @@ impl PaneActor {
     pub(super) fn adopt(&self, state: &mut PaneState, place: String, turn: TurnId, reply: oneshot::Sender<Found>) {
         let is_kept = |agent: &&Arc<dyn Agent>| agent.place() == place && agent.exit().borrow().is_none();
         if let Some(agent) = state.agent.as_ref().filter(is_kept) {
-            let _ = reply.send(Ok(Adopted::Here(agent.clone())));
+            // How it was started the session knows by now.
+            let _ = reply.send(Ok(Adopted::Here { agent: agent.clone(), outdated: false }));
             return;
         }
         // The session waits for a look that is under way; this one finds the agent, too.
@@ -216,9 +217,9 @@ impl PaneActor {
     pub(super) fn adopted(&self, state: &mut PaneState, found: Found, reply: oneshot::Sender<Found>) {
         state.starting = None;
         match &found {
-            Ok(Adopted::Here(agent)) => {
+            Ok(Adopted::Here { agent, outdated }) => {
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent.clone(), Origin::TakenOver);
+                self.keep(state, agent.clone(), Origin::TakenOver, *outdated);
             }
             Ok(Adopted::Gone(fate)) => {
                 tracing::info!(session = %self.name, fate = fate.as_str(), "the agent that was left is gone");
@@ -262,7 +263,7 @@ impl PaneActor {
             opened = Err(BackendError::new(ErrorCode::SessionReset, "the agent session was reset"));
         }
         let ready = opened.map(|Opened { agent, origin }| {
-            self.keep(state, agent.clone(), origin);
+            self.keep(state, agent.clone(), origin, false);
             agent
         });
         if let Err(error) = &ready {
@@ -309,7 +310,7 @@ impl PaneActor {
         }
     }
 
-    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>, origin: Origin) {
+    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>, origin: Origin, outdated: bool) {
         let place = agent.place().to_owned();
         tracing::info!(session = %self.name, place, ?origin, "agent ready");
         self.address.gauge().note(format!("agent at {place}"));
@@ -321,7 +322,7 @@ impl PaneActor {
         self.watch_memory(&agent, place);
         state.agent = Some(agent);
         let after = state.last_end.take();
-        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready { origin, after }));
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready { origin, after, outdated }));
         self.learn(state, memory);
     }
 

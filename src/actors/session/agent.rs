@@ -58,9 +58,10 @@ impl SessionActor {
                 patch.memory = Some(memory);
                 None
             }
-            AgentChange::Ready { origin, after } => {
+            AgentChange::Ready { origin, after, outdated } => {
                 let is_restart = state.agent_seen && origin != Origin::TakenOver;
                 state.agent = AgentState::Ready;
+                state.outdated = outdated;
                 state.agent_seen = true;
                 state.agent_restarts += u64::from(is_restart);
                 patch.restarts = i64::from(is_restart);
@@ -79,6 +80,7 @@ impl SessionActor {
             }
             AgentChange::Ended(reason) => {
                 state.agent = AgentState::Ended;
+                state.outdated = false;
                 state.last_exit = Some(LastExit { at: Timestamp::now(), reason: reason.clone() });
                 Some(reason)
             }

@@ -39,6 +39,13 @@ impl SessionActor {
         }
     }
 
+    /// Ends an agent that idles and was not started as one would be now.
+    pub(super) fn end_outdated(&self, state: &mut SessionState) {
+        if state.outdated && !state.ending {
+            self.end_agent(state, Why::Outdated);
+        }
+    }
+
     /// Ends the agent while nothing runs; the next turn waits for that.
     pub(super) fn end_agent(&self, state: &mut SessionState, why: Why) {
         state.ending = true;

@@ -105,6 +105,8 @@ pub enum AgentChange {
         origin: Origin,
         /// How the one before it ended, where that was by itself: `exited with status 1`.
         after: Option<String>,
+        /// It was not started as one would be now: it is to be ended when it is done.
+        outdated: bool,
     },
     /// It could not be started.
     NotReady(String),
@@ -179,6 +181,8 @@ pub struct SessionState {
     /// The session's own row says what it remembers; this is newer.
     memory: Memory,
     agent: AgentState,
+    /// It was not started as one would be now: it is ended once it idles.
+    outdated: bool,
     /// There was one since this session was started.
     agent_seen: bool,
     agent_restarts: u64,
@@ -198,8 +202,6 @@ struct Draining {
     is_late: bool,
     /// It is being interrupted.
     is_interrupted: bool,
-    /// The agent is ended then: it was not started as one would be now.
-    is_outdated: bool,
 }
 
 struct Current {
@@ -251,6 +253,7 @@ impl Actor for SessionActor {
             moved: None,
             memory: self.row.memory.clone(),
             agent: AgentState::None,
+            outdated: false,
             agent_seen: false,
             agent_restarts: 0,
             last_reason: None,

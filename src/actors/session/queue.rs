@@ -215,6 +215,7 @@ impl SessionActor {
             // Should it still be queued, the next look shall not follow at once.
             self.look_later();
         } else {
+            self.end_outdated(state);
             self.look(state);
         }
         self.note(state);

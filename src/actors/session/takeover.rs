@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{SessionActor, SessionMsg, SessionState};
-use crate::actors::pane::{PaneMsg, Why};
+use crate::actors::pane::PaneMsg;
 use crate::actors::turn::Leaves;
 use crate::store::{Store, Turn};
 use crate::turn::{ErrorCode, TurnId, TurnState};
@@ -35,8 +35,6 @@ pub struct LeftBusy {
     pub turn_id: TurnId,
     /// It says by itself when it is done with a turn, also with one that it has answered by a file.
     pub tells_end: bool,
-    /// It is to be ended when it is done.
-    pub outdated: bool,
 }
 
 /// How the turn stands on which an agent that was left may be at work.
@@ -85,11 +83,7 @@ impl SessionActor {
             match standing {
                 Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp),
                 Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy),
-                Standing::Over if left.outdated => self.end_agent(state, Why::Outdated),
-                Standing::Over => {}
-            }
-            if let Some(draining) = &mut state.draining {
-                draining.is_outdated = left.outdated;
+                Standing::Over => self.end_outdated(state),
             }
             self.note(state);
         }

@@ -141,7 +141,11 @@ impl LocalBackend {
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
             && is_there(info, place)
         {
-            return Ok(Adopted::Here(self.take_over(server, info, spool.clone(), memory.clone())?));
+            // Where it cannot be told how one would be started now, that says nothing of this one.
+            let launch = launch::prepare(&self.config, session).map(|(_, spec)| spec.fingerprint());
+            let outdated = launch.is_ok_and(|launch| info.launch.as_deref() != Some(launch.as_str()));
+            let agent = self.take_over(server, info, spool.clone(), memory.clone())?;
+            return Ok(Adopted::Here { agent, outdated });
         }
         // One that cannot be used is found again by whoever looks for late answers.
         if let Ok(Some(answer)) = self.answer_to(session, turn).await {

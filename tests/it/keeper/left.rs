@@ -106,6 +106,18 @@ async fn an_idle_agent_that_answers_by_files_only_is_idle_after_a_restart() -> T
     Ok(())
 }
 
+/// Gives the profile a further field.
+fn add_to_profile(app: &TestApp, field: &str) -> Tested {
+    let profile = app.root().join("profiles/scripted.toml");
+    let text = fs::read_to_string(&profile)?;
+    Ok(fs::write(&profile, format!("{text}{field}\n"))?)
+}
+
+/// Another setting.
+const OTHER: &str = "environment = { OTHER = '1' }";
+/// How the last agent was ended.
+const OUTDATED: &str = "the agent was ended because it had been started with other settings";
+
 #[tokio::test]
 async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -> Tested {
     let mut app = TestApp::prepare(&[("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")])?;
@@ -115,9 +127,7 @@ async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -
     let first = user.ask("!lines 40 100").await?;
     assert_eq!(user.ended(&first).await?["error_code"], "timeout");
     let left = app.process(Process::is_agent)?;
-    let profile = app.root().join("profiles/scripted.toml");
-    let text = fs::read_to_string(&profile)?;
-    fs::write(&profile, format!("{text}environment = {{ OTHER = '1' }}\n"))?;
+    add_to_profile(&app, OTHER)?;
     app.restart(Signal::KILL).await?;
     let waits = user.ask("!count").await?;
     assert_eq!(user.ended(&waits).await?["response"], "1", "by an agent of the new settings");
@@ -125,6 +135,34 @@ async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -
     eventually("the late answer", async || Ok((user.turn(&first.turn_id).await?["late"] == true).then_some(())))
         .await?;
     let told = super::session(&user).await?;
-    assert_eq!(told["last_exit"]["reason"], "the agent was ended because it had been started with other settings");
+    assert_eq!(told["last_exit"]["reason"], OUTDATED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn so_it_is_where_its_turn_still_runs() -> Tested {
+    let mut app = TestApp::prepare(&[])?;
+    app.agent_after("")?;
+    add_to_profile(&app, "reply = 'line'")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!ask which one?").await?;
+    let asked = user.stream(&turn, None).await?.until("attention").await?;
+    let attention = asked.id.ok_or("no id")?;
+    // Durable, so that it is this event that is replied to.
+    assert_eq!(app.nobody().get("/readyz").await?.status, 200);
+    let left = app.process(Process::is_agent)?;
+    add_to_profile(&app, OTHER)?;
+    app.restart(Signal::KILL).await?;
+    app.expect_reply("this one");
+    eventually("the reply to be taken", async || {
+        let (status, _) = user.reply(&turn, &attention, "this one").await?;
+        Ok((status == 202).then_some(()))
+    })
+    .await?;
+    assert_eq!(user.ended(&turn).await?["state"], "done", "by the agent that it was given to");
+    assert_eq!(user.response("!count").await?, "1", "by an agent of the new settings");
+    assert!(!app.processes()?.iter().any(|process| process.pid == left.pid));
+    assert_eq!(super::session(&user).await?["last_exit"]["reason"], OUTDATED);
     Ok(())
 }
