@@ -69,16 +69,19 @@ impl PaneActor {
 
     fn take_seat(&self, state: &mut PaneState, number: u64) {
         state.waiting.retain(|reply| !reply.is_closed());
+        // Others shall not lose their agents, or wait for theirs, for one that idles.
+        if state.unasked && state.waiting.is_empty() {
+            if let Some(seat) = self.wiring.seats.try_take(&self.name, self.ask_for_seat()) {
+                return self.seated(state, number, seat);
+            }
+            tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
+            state.starting = None;
+            self.tell_starting(false);
+            self.address.gauge().note("no agent: others have its place");
+            return self.settle(state);
+        }
         match self.wiring.seats.take(&self.name, self.ask_for_seat()) {
             Ok(seat) => self.seated(state, number, seat),
-            // Others shall not lose their agents, or wait for theirs, for one that idles.
-            Err(_) if state.unasked && state.waiting.is_empty() => {
-                tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
-                state.starting = None;
-                self.tell_starting(false);
-                self.address.gauge().note("no agent: others have its place");
-                self.settle(state);
-            }
             Err(free) => {
                 tracing::info!(session = %self.name, "no place for another agent; waiting");
                 self.address.gauge().note("waiting for a place among the live agents");

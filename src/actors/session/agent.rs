@@ -100,10 +100,10 @@ impl SessionActor {
     /// Someone waits for a place among the live agents: one that nobody needs is ended for it, and the next turn waits. It
     /// may be starting still, for a turn that was cancelled.
     pub(super) fn give_seat(&self, state: &mut SessionState) {
-        if !Self::can_give(state) {
-            return;
+        // Whoever it was may have gone by now.
+        if Self::can_give(state) && self.wiring.seats.is_wanted(&self.row.name) {
+            self.end_agent(state, Why::Seat);
         }
-        self.end_agent(state, Why::Seat);
     }
 
     pub(super) fn seat_given(&self, state: &mut SessionState, ended: bool) {
