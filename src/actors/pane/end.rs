@@ -105,7 +105,7 @@ impl PaneActor {
         if state.starting.is_some() {
             state.closing.push((why, reply));
             // It need not get ready first.
-            state.giving_up.cancel();
+            state.giving_up = None;
             return;
         }
         if state.agent.is_none() {

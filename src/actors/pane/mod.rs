@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::keeping::Keeping;
 pub use self::keeping::Restarts;
@@ -19,6 +19,7 @@ use super::seats::Seat;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
 use crate::backend::{Adopted, Agent, BackendError, Exit, LeftAgent, Opened};
+use crate::faults;
 use crate::turn::{Memory, TurnId};
 
 /// What an `Open` is answered.
@@ -117,8 +118,9 @@ pub struct PaneState {
     seating: Option<JoinHandle<()>>,
     /// The start waits until the last end is long enough ago.
     resting: bool,
-    /// Gives up the start, or the look for an agent that was left, that is under way.
-    giving_up: CancellationToken,
+    /// Gives up the start, or the look for an agent that was left, that is under way: when it is dropped, also with a keeper
+    /// that fails.
+    giving_up: Option<DropGuard>,
     /// Nobody asked for the agent that is being started.
     unasked: bool,
     waiting: Vec<oneshot::Sender<Ready>>,
@@ -138,8 +140,9 @@ pub struct PaneState {
 impl PaneState {
     /// What tells the start, or the look, that begins now that it is given up.
     fn begin(&mut self) -> CancellationToken {
-        self.giving_up = CancellationToken::new();
-        self.giving_up.clone()
+        let given_up = CancellationToken::new();
+        self.giving_up = Some(given_up.clone().drop_guard());
+        given_up
     }
 }
 
@@ -165,7 +168,7 @@ impl Actor for PaneActor {
             starting: None,
             seating: None,
             resting: false,
-            giving_up: CancellationToken::new(),
+            giving_up: None,
             unasked: false,
             waiting: Vec::new(),
             closing: Vec::new(),
@@ -184,6 +187,7 @@ impl Actor for PaneActor {
         state: &mut PaneState,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
+        faults::point("pane.handle");
         match message {
             PaneMsg::Open(reply) => self.open(state, reply),
             PaneMsg::Seated(number, seat) if state.starting == Some(number) => self.seated(state, number, seat),

@@ -47,6 +47,25 @@ async fn nor_for_one_that_is_taken_over_and_does_not_get_ready() -> Tested {
 }
 
 #[tokio::test]
+async fn nor_does_the_next_keeper_wait_for_one_that_a_failed_keeper_has_started() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
+    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!count").await?;
+    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
+    eventually("the agent to be started", async || Ok(app.processes()?.iter().any(is_hanging).then_some(()))).await?;
+    fs::write(app.state().join("mended"), "")?;
+    // It fails when it is told that nobody waits for the agent any more.
+    app.arm("pane.handle")?;
+    user.cancelled(&turn).await?;
+    user.ended(&turn).await?;
+    assert_eq!(user.response("!count").await?, "1");
+    assert!(!app.processes()?.iter().any(is_hanging), "that start was given up");
+    Ok(())
+}
+
+#[tokio::test]
 async fn it_is_through_when_the_process_is_gone_which_was_being_ended_already() -> Tested {
     let settings = [("PALIADIN_AGENT__READY_TIMEOUT", "1s"), ("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "4s")];
     let mut app = TestApp::prepare(&settings)?;
