@@ -187,6 +187,8 @@ impl SessionActor {
 impl SessionActor {
     pub(super) fn reset_done(&self, state: &mut SessionState, outcome: &Result<(), BackendError>) {
         state.ending = false;
+        // What was still to be known of an agent that was left does not matter any more.
+        state.taking_over &= outcome.is_err();
         for reply in state.resetting.drain(..std::mem::take(&mut state.served)) {
             let _ = reply.send(outcome.clone());
         }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::PaneMsg;
 use crate::actors::turn::Leaves;
-use crate::store::{Store, Turn};
+use crate::store::{Store, StoreError, Turn};
 use crate::turn::{ErrorCode, TurnId, TurnState};
 
 /// Wait before it is looked again for an agent, where that could not be done.
@@ -99,12 +99,18 @@ impl SessionActor {
     }
 }
 
-/// The turn's row, as soon as the database gives it.
+/// The turn's row, as soon as the database gives it. One that cannot be read has nobody who wants its answer.
 async fn read(store: Arc<dyn Store>, turn_id: TurnId) -> Option<Turn> {
     loop {
         match store.turn(turn_id).await {
             Ok(turn) => return turn,
-            Err(error) => tracing::warn!(%turn_id, %error, "not known whether this turn is wanted"),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooSlow(_))) => {
+                tracing::warn!(%turn_id, %error, "not known yet whether this turn is wanted");
+            }
+            Err(error) => {
+                tracing::error!(%turn_id, %error, "turn cannot be read");
+                return None;
+            }
         }
         sleep(READ_AGAIN).await;
     }

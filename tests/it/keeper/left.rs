@@ -82,6 +82,7 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     user.cancelled(&turn).await?;
     assert_eq!(user.ended(&turn).await?["state"], "cancelled");
     app.restart(Signal::KILL).await?;
+    user.session_is("opening").await?;
     app.go_on().await?;
     let taken = super::agent_is(&user, "ready").await?;
     assert_eq!((&taken["last_reason"], &taken["restarts"]), (&json!("agent taken over, with its memory"), &json!(0)));
@@ -164,5 +165,19 @@ async fn so_it_is_where_its_turn_still_runs() -> Tested {
     assert_eq!(user.response("!count").await?, "1", "by an agent of the new settings");
     assert!(!app.processes()?.iter().any(|process| process.pid == left.pid));
     assert_eq!(super::session(&user).await?["last_exit"]["reason"], OUTDATED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Tested {
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    app.stop(Signal::KILL)?;
+    let spoil = "UPDATE paliadin_turns SET error_code = 'of another version' WHERE turn_id = ?1";
+    assert_eq!(app.database().await?.run(spoil, &[&hangs.turn_id]).await?, 1);
+    app.boot().await?;
+    assert_eq!(user.response("!count").await?, "2", "its agent was interrupted");
     Ok(())
 }
