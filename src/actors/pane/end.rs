@@ -50,11 +50,14 @@ impl PaneActor {
         }
     }
 
-    pub(super) fn drain(state: &PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+    pub(super) fn drain(state: &PaneState, turn: TurnId, place: Option<String>, reply: oneshot::Sender<()>) {
         let agent = state.agent.clone();
         tokio::spawn(async move {
             if let Some(agent) = agent {
-                agent.finished(turn).await;
+                // One that came after it never had the turn.
+                if place.is_none_or(|place| agent.place() == place) {
+                    agent.finished(turn).await;
+                }
                 // What it wrote is looked through by whoever waits for a late answer.
                 agent.forget(turn, false);
             }

@@ -57,8 +57,9 @@ pub enum PaneMsg {
     },
     /// What the agent at this place remembers now.
     Remembers(String, Memory),
-    /// The agent may go on with this turn. Answered when it is done with it, or gone.
-    Drain(TurnId, oneshot::Sender<()>),
+    /// The agent may go on with this turn: the one at this place, if that is given. Answered when it is done with it, or
+    /// gone.
+    Drain(TurnId, Option<String>, oneshot::Sender<()>),
     /// Make sure that the agent does not work on this turn any more; at worst by ending it. Answered when it is so.
     Quiesce(TurnId, oneshot::Sender<()>),
     /// The agent at this place is being ended, since it does not stop its work.
@@ -215,7 +216,7 @@ impl Actor for PaneActor {
             PaneMsg::Rested(_) => {}
             PaneMsg::Exited { place, exit } => self.exited(state, &place, &exit),
             PaneMsg::Remembers(place, memory) => self.remembers(state, &place, memory),
-            PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),
+            PaneMsg::Drain(turn, place, reply) => Self::drain(state, turn, place, reply),
             PaneMsg::Quiesce(turn, reply) => self.quiesce(state, turn, reply),
             PaneMsg::Ending(place) => {
                 // Not where it is ended for a reason that says more: after a reset it shall remember nothing.

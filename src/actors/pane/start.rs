@@ -176,10 +176,10 @@ impl PaneActor {
                     let _ = reply.send(Ok(agent.clone()));
                 }
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent, Origin::TakenOver, outdated);
                 if let Some(turn_id) = works_on {
-                    told = Takeover::Busy(LeftBusy { turn_id, tells_end });
+                    told = Takeover::Busy(LeftBusy { place: agent.place().to_owned(), turn_id, tells_end });
                 }
+                self.keep(state, agent, Origin::TakenOver, outdated);
             }
             Ok(None) => self.tell_starting(false),
             // It is being ended, for a reset.

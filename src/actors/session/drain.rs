@@ -10,13 +10,14 @@ use crate::actors::turn::Leaves;
 use crate::turn::TurnId;
 
 impl SessionActor {
-    pub(super) fn drain(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves) {
+    /// `place`: where its agent is, for one that another owner had given it.
+    pub(super) fn drain(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves, place: Option<String>) {
         state.draining = Some(Draining { turn_id, is_late: false, is_interrupted: false });
         if leaves == Leaves::Busy {
             return self.interrupt(state);
         }
         let pane = state.pane.clone();
-        let drain = async move { pane.ask(|reply| PaneMsg::Drain(turn_id, reply)).await };
+        let drain = async move { pane.ask(|reply| PaneMsg::Drain(turn_id, place, reply)).await };
         self.address.pipe(drain, move |_| SessionMsg::Quiet(turn_id));
         self.address.pipe(tokio::time::sleep(self.wiring.limits.drain), move |()| SessionMsg::DrainLate(turn_id));
     }

@@ -298,7 +298,7 @@ impl Actor for SessionActor {
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::TookOver(takeover) => self.took_over(state, takeover),
-            SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, &left, standing),
+            SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, left, standing),
             SessionMsg::TakeOver => Self::take_over(state),
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),

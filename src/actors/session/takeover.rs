@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::{SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::PaneMsg;
 use crate::actors::turn::Leaves;
+use crate::faults;
 use crate::store::{Store, StoreError, Turn};
 use crate::turn::{ErrorCode, TurnId, TurnState};
 
@@ -18,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the keeper has found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Takeover {
     /// An agent that idles, or none.
     Idle,
@@ -29,8 +30,10 @@ pub enum Takeover {
 }
 
 /// An agent that was left, and may still be at work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeftBusy {
+    /// Where it is. By the time that is known which turn it had, it may have ended, and another one be there.
+    pub place: String,
     /// The turn that it was given last, which is over.
     pub turn_id: TurnId,
     /// It says by itself when it is done with a turn, also with one that it has answered by a file.
@@ -65,8 +68,8 @@ impl SessionActor {
         match takeover {
             // Until then nothing is run.
             Takeover::Busy(left) => {
-                let store = self.wiring.store.clone();
-                let read = async move { Standing::of(read(store, left.turn_id).await.as_ref(), left.tells_end) };
+                let (store, turn_id, tells_end) = (self.wiring.store.clone(), left.turn_id, left.tells_end);
+                let read = async move { Standing::of(read(store, turn_id).await.as_ref(), tells_end) };
                 self.address.pipe(read, move |standing| SessionMsg::LeftAtWork(left, standing));
                 return;
             }
@@ -77,12 +80,12 @@ impl SessionActor {
         self.look(state);
     }
 
-    pub(super) fn left_at_work(&self, state: &mut SessionState, left: &LeftBusy, standing: Standing) {
+    pub(super) fn left_at_work(&self, state: &mut SessionState, left: LeftBusy, standing: Standing) {
         state.taking_over = false;
         if state.current.is_none() && state.draining.is_none() && !state.ending {
             match standing {
-                Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp),
-                Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy),
+                Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp, Some(left.place)),
+                Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy, Some(left.place)),
                 Standing::Over => self.end_outdated(state),
             }
             self.note(state);
@@ -101,6 +104,7 @@ impl SessionActor {
 
 /// The turn's row, as soon as the database gives it. One that cannot be read has nobody who wants its answer.
 async fn read(store: Arc<dyn Store>, turn_id: TurnId) -> Option<Turn> {
+    faults::halt("takeover.read").await;
     loop {
         match store.turn(turn_id).await {
             Ok(turn) => return turn,

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::memory::with_claude;
+use super::{QUICK, agent_of};
 use crate::harness::processes::Process;
 use crate::harness::{TestApp, Tested, eventually};
 
@@ -179,5 +180,24 @@ async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Te
     assert_eq!(app.database().await?.run(spoil, &[&hangs.turn_id]).await?, 1);
     app.boot().await?;
     assert_eq!(user.response("!count").await?, "2", "its agent was interrupted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
+    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min"), QUICK];
+    let mut app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    let left = agent_of(&app, &user, None).await?;
+    app.arm_hold("takeover.read")?;
+    app.restart(Signal::KILL).await?;
+    app.held("takeover.read").await?;
+    left.kill()?;
+    agent_of(&app, &user, Some(left.pid)).await?;
+    super::agent_is(&user, "ready").await?;
+    app.release("takeover.read")?;
+    assert_eq!(user.response("!count").await?, "1", "by the next one, which never had that turn");
     Ok(())
 }
