@@ -1,6 +1,7 @@
 //! How the keeper parts from an agent: it ends by itself, or is ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -63,6 +64,12 @@ impl PaneActor {
             }
             let _ = reply.send(());
         });
+    }
+
+    pub(super) fn quiet_for(state: &PaneState, reply: oneshot::Sender<Option<Duration>>) {
+        if let Some(agent) = state.agent.clone() {
+            tokio::spawn(async move { reply.send(agent.quiet_for().await) });
+        }
     }
 
     pub(super) fn quiesce(&self, state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {

@@ -14,6 +14,7 @@ mod takeover;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Mutex, oneshot};
@@ -73,6 +74,8 @@ pub enum SessionMsg {
     TakeOver,
     /// The agent has idled for as long as it may, if it was not needed since.
     IdleLate,
+    /// For how long it has shown nothing, as far as that can be told, while it may still be at work on this turn.
+    Silent(TurnId, Option<Duration>),
     /// End this turn, if it is not over, in the name of whoever is named.
     Cancel(TurnId, String, oneshot::Sender<Cancelled>),
     /// What became of ending a turn that waited.
@@ -301,6 +304,7 @@ impl Actor for SessionActor {
             SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, left, standing),
             SessionMsg::TakeOver => Self::take_over(state),
             SessionMsg::IdleLate => self.idle_late(state),
+            SessionMsg::Silent(turn_id, quiet) => self.silent(state, turn_id, quiet),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, *said, reply),
