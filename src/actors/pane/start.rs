@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::keeping::{Leave, Next};
 use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
 use crate::actors::health::HealthMsg;
 use crate::actors::seats::{Ask, Seat};
-use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Takeover};
+use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Standing, Takeover, standing};
+use crate::actors::wiring::Wiring;
 use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -110,9 +112,16 @@ impl PaneActor {
         state.seating = None;
         state.seat = Some(seat);
         self.address.gauge().note("starting the agent");
-        let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
+        let (wiring, name, memory) = (self.wiring.clone(), self.name.clone(), state.memory.clone());
         let given_up = state.begin();
-        let open = async move { backend.open(&name, &memory, &given_up).await };
+        let open = async move {
+            // Given up meanwhile, it is not started either.
+            let left = given_up.run_until_cancelled(settled(&wiring, &name, &memory, &given_up)).await;
+            match left.transpose()?.flatten() {
+                Some(agent) => Ok(Opened { agent, origin: Origin::TakenOver }),
+                None => wiring.backend.open(&name, &memory, &given_up).await,
+            }
+        };
         self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
     }
 
@@ -169,7 +178,7 @@ impl PaneActor {
         state.starting = None;
         let mut told = Takeover::Idle;
         match left {
-            // A turn whose keeper was started again waits for it; whoever opens it has its work stopped.
+            // A turn whose keeper was started again waits for it; it gets the agent when that is done with its work.
             Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
             Ok(Some(LeftAgent { agent, works_on, tells_end, outdated })) => {
                 for reply in state.waiting.drain(..) {
@@ -353,4 +362,28 @@ impl PaneActor {
     pub(super) fn unsure(&self) {
         let _ = self.wiring.health.send(HealthMsg::Forget(self.name.clone()));
     }
+}
+
+/// The agent that was left, once it is done with what it was given last: as a session has it that takes an agent over, save
+/// that a turn waits for this one already. `None` where there is none that can be used.
+async fn settled(
+    wiring: &Wiring,
+    name: &str,
+    memory: &Memory,
+    given_up: &CancellationToken,
+) -> Result<Option<Arc<dyn Agent>>, BackendError> {
+    let Some(left) = wiring.backend.find(name, memory, given_up).await? else { return Ok(None) };
+    let LeftAgent { agent, works_on, tells_end, outdated } = left;
+    let Some(turn) = works_on else { return Ok(Some(agent)) };
+    let is_done = match standing(&*wiring.store, turn, tells_end).await {
+        Standing::Over => true,
+        Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
+        Standing::Unwanted => false,
+    };
+    if !is_done && let Err(error) = agent.interrupt(turn).await {
+        tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
+        return Ok(None);
+    }
+    let is_there = agent.exit().borrow().is_none();
+    Ok(Some(agent).filter(|_| is_there && !outdated))
 }

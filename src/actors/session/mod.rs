@@ -26,8 +26,7 @@ pub use intake::{Question, SubmitError, Submitted};
 use queue::Queue;
 pub use report::{AgentState, LastExit, LastStart, Report};
 
-use takeover::Standing;
-pub use takeover::{LeftBusy, Takeover};
+pub use takeover::{LeftBusy, Standing, Takeover, standing};
 
 use super::address::Address;
 use super::pane::PaneMsg;

@@ -1,7 +1,6 @@
 //! What becomes of an agent that an earlier owner left. Nothing is run before it is known whether there is one, and nothing
 //! is typed to it before it is done with what it works on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -69,8 +68,8 @@ impl SessionActor {
             // Until then nothing is run.
             Takeover::Busy(left) => {
                 let (store, turn_id, tells_end) = (self.wiring.store.clone(), left.turn_id, left.tells_end);
-                let read = async move { Standing::of(read(store, turn_id).await.as_ref(), tells_end) };
-                self.address.pipe(read, move |standing| SessionMsg::LeftAtWork(left, standing));
+                let standing = async move { standing(&*store, turn_id, tells_end).await };
+                self.address.pipe(standing, move |standing| SessionMsg::LeftAtWork(left, standing));
                 return;
             }
             Takeover::Idle => {}
@@ -102,8 +101,13 @@ impl SessionActor {
     }
 }
 
+/// How this turn stands, which an agent was left with, and which is over.
+pub async fn standing(store: &dyn Store, turn_id: TurnId, tells_end: bool) -> Standing {
+    Standing::of(read(store, turn_id).await.as_ref(), tells_end)
+}
+
 /// The turn's row, as soon as the database gives it. One that cannot be read has nobody who wants its answer.
-async fn read(store: Arc<dyn Store>, turn_id: TurnId) -> Option<Turn> {
+async fn read(store: &dyn Store, turn_id: TurnId) -> Option<Turn> {
     faults::halt("takeover.read").await;
     loop {
         match store.turn(turn_id).await {

@@ -182,9 +182,6 @@ impl Backend for LocalBackend {
         faults::point("backend.open");
         let server = self.server().await?;
         let (spool, spec) = launch::prepare(&self.config, session)?;
-        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory, given_up).await? {
-            return Ok(Opened { agent, origin: Origin::TakenOver });
-        }
         // What is there under this name may be another one's by now.
         if given_up.is_cancelled() {
             return Err(nobody_waits());

@@ -201,3 +201,49 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
     assert_eq!(user.response("!count").await?, "1", "by the next one, which never had that turn");
     Ok(())
 }
+
+/// The next server fails to look for the agent that was left, and the cause is mended before it looks again.
+pub async fn restart_without_a_look(app: &mut TestApp) -> Tested {
+    app.stop(Signal::KILL)?;
+    let (work, away) = (app.spool()?.join("work"), app.spool()?.join("away"));
+    fs::rename(&work, &away)?;
+    fs::write(&work, "")?;
+    app.boot().await?;
+    let log = app.root().join("server.log");
+    eventually("a look that failed", async || {
+        Ok(fs::read_to_string(&log)?.contains("not known whether an agent was left").then_some(()))
+    })
+    .await?;
+    fs::remove_file(&work)?;
+    Ok(fs::rename(&away, &work)?)
+}
+
+#[tokio::test]
+async fn a_turn_that_looks_for_an_idle_agent_itself_finds_it_idle() -> Tested {
+    let mut app = TestApp::for_accounts()?;
+    let command = crate::launch::shell(&app)?;
+    app.choose("shell", &command)?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let process = user.response("echo $PPID").await?;
+    restart_without_a_look(&mut app).await?;
+    assert_eq!(user.response("echo $PPID").await?, process, "it is the same agent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn and_lets_one_that_was_given_up_come_to_its_answer() -> Tested {
+    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")];
+    let mut app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("!lines 60 100").await?;
+    assert_eq!(user.ended(&first).await?["error_code"], "timeout");
+    restart_without_a_look(&mut app).await?;
+    assert_eq!(user.response("!count").await?, "2", "it is the same agent");
+    let late = eventually("the late answer", async || {
+        Ok(Some(user.turn(&first.turn_id).await?).filter(|row| row["late"] == true))
+    })
+    .await?;
+    assert!(late["response"].as_str().is_some_and(|answer| answer.trim_end().ends_with("line 60")), "{late}");
+    Ok(())
+}
