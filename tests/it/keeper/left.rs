@@ -202,6 +202,23 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    app.arm_hold("takeover.read")?;
+    app.restart(Signal::KILL).await?;
+    app.held("takeover.read").await?;
+    user.session_is("opening").await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert_eq!(user.response("!count").await?, "1");
+    app.release("takeover.read")?;
+    assert_eq!(user.response("!count").await?, "2", "what comes to be known then is of no agent that is there");
+    Ok(())
+}
+
 /// The next server fails to look for the agent that was left, and the cause is mended before it looks again.
 pub async fn restart_without_a_look(app: &mut TestApp) -> Tested {
     app.stop(Signal::KILL)?;
