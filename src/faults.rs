@@ -5,6 +5,12 @@
 //! - With the word `panic` in it, whoever passes [`point`] panics; the file is removed before.
 //! - With the word `stop` in it, whoever comes to [`halt`] waits there for ever, and nothing else does; the file is renamed
 //!   to `<point>.reached` before. What follows is for the test to decide: it may kill the process.
+//! - With the word `hold` in it, whoever comes to [`halt`] waits there until the test removes the file, which is renamed to
+//!   `<point>.held` before.
+
+/// Between two looks whether whoever is held may go on: nothing tells of it here.
+#[cfg(feature = "faults")]
+const HELD_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Passes a point.
 #[cfg(not(feature = "faults"))]
@@ -24,12 +30,12 @@ pub fn point(name: &str) {
     }
 }
 
-/// Passes a point, or stays there for ever where a test asked for it.
+/// Passes a point, or stays there as a test asked for it.
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub async fn halt(_name: &str) {}
 
-/// Passes a point, or stays there for ever where a test asked for it.
+/// Passes a point, or stays there as a test asked for it.
 #[cfg(feature = "faults")]
 pub async fn halt(name: &str) {
     if let Some(file) = armed(name, "stop")
@@ -37,6 +43,14 @@ pub async fn halt(name: &str) {
     {
         tracing::warn!(name, "halted at a fault point");
         std::future::pending::<()>().await;
+    }
+    if let Some(file) = armed(name, "hold") {
+        let held = file.with_file_name(format!("{name}.held"));
+        if std::fs::rename(&file, &held).is_ok() {
+            while held.exists() {
+                tokio::time::sleep(HELD_LOOK).await;
+            }
+        }
     }
 }
 

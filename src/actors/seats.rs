@@ -62,17 +62,37 @@ impl Seats {
     /// A seat at once, or else a receiver of the next one that is free. Who drops it does not wait any more.
     pub fn take(self: &Arc<Self>, name: &str, ask: Ask) -> Result<Seat, oneshot::Receiver<Seat>> {
         let mut inner = self.inner();
-        inner.waiting.retain(|waiter| !waiter.seat.is_closed());
-        let is_free = self.limit.is_none_or(|limit| inner.held.len() < limit);
-        // Where an earlier owner left the agent, its seat goes to whoever takes the agent over.
-        let is_left = inner.held.get(name).is_some_and(|holder| !holder.is_asked);
-        if is_left || (is_free && inner.waiting.is_empty()) {
+        if self.can_take(&mut inner, name) {
             return Ok(self.give(&mut inner, name.to_owned(), ask));
         }
         let (seat, receiver) = oneshot::channel();
         inner.waiting.push_back(Waiter { name: name.to_owned(), ask, seat });
         inner.make_room();
         Err(receiver)
+    }
+
+    /// A seat at once, or none: nobody is asked to give one up.
+    pub fn try_take(self: &Arc<Self>, name: &str, ask: Ask) -> Option<Seat> {
+        let mut inner = self.inner();
+        self.can_take(&mut inner, name).then(|| self.give(&mut inner, name.to_owned(), ask))
+    }
+
+    fn can_take(&self, inner: &mut Inner, name: &str) -> bool {
+        inner.waiting.retain(|waiter| !waiter.seat.is_closed());
+        let is_free = self.limit.is_none_or(|limit| inner.held.len() < limit);
+        // Where an earlier owner left the agent, its seat goes to whoever takes the agent over.
+        let is_left = inner.held.get(name).is_some_and(|holder| !holder.is_asked);
+        is_left || (is_free && inner.waiting.is_empty())
+    }
+
+    /// Whether the seat that this one was asked for is still waited for; if not, it was not asked.
+    pub fn is_wanted(&self, name: &str) -> bool {
+        let mut inner = self.inner();
+        inner.waiting.retain(|waiter| !waiter.seat.is_closed());
+        let (asked, waiting) = (inner.asked(), inner.waiting.len());
+        let Some(holder) = inner.held.get_mut(name) else { return false };
+        holder.is_asked &= asked <= waiting;
+        holder.is_asked
     }
 
     /// Whether the agent of this session idles.
@@ -104,11 +124,15 @@ impl Seats {
 }
 
 impl Inner {
+    /// How many were asked, and have not given their seat up yet.
+    fn asked(&self) -> usize {
+        self.held.values().filter(|holder| holder.is_asked).count()
+    }
+
     /// Asks as many idle holders as there are waiting, save for those that were asked.
     fn make_room(&mut self) {
         self.waiting.retain(|waiter| !waiter.seat.is_closed());
-        let asked = self.held.values().filter(|holder| holder.is_asked).count();
-        let wanted = self.waiting.len().saturating_sub(asked);
+        let wanted = self.waiting.len().saturating_sub(self.asked());
         let mut idle: Vec<&mut Holder> =
             self.held.values_mut().filter(|holder| holder.idle.is_some() && !holder.is_asked).collect();
         idle.sort_by_key(|holder| holder.idle);
@@ -202,6 +226,28 @@ mod tests {
         seats.set_idle("b", false);
         seats.set_idle("b", true);
         assert_eq!(count(), (1, 2));
+    }
+
+    #[test]
+    fn nobody_is_asked_for_one_who_does_not_wait_and_nobody_gives_for_one_who_has_gone() {
+        let ((asked_a, ask_a), (asked_b, ask_b)) = (counting(), counting());
+        let seats = Seats::new(2);
+        let _held = [seats.take("a", ask_a()).ok().unwrap(), seats.take("b", ask_b()).ok().unwrap()];
+        seats.set_idle("a", true);
+        seats.set_idle("b", true);
+        let (_, ask) = counting();
+        assert!(seats.try_take("c", ask()).is_none());
+        let count = || asked_a.load(Ordering::Relaxed) + asked_b.load(Ordering::Relaxed);
+        assert_eq!((count(), seats.waiting()), (0, 0));
+        let waiting = [seats.take("c", ask()).err().unwrap(), seats.take("d", ask()).err().unwrap()];
+        assert_eq!(count(), 2);
+        let [first, second] = waiting;
+        drop(first);
+        assert_eq!((seats.is_wanted("a"), seats.is_wanted("b")), (false, true), "one still waits");
+        drop(second);
+        assert!(!seats.is_wanted("b"));
+        let _waits = seats.take("e", ask()).err().unwrap();
+        assert_eq!(count(), 3, "who was asked for nothing is asked again");
     }
 
     #[test]

@@ -176,7 +176,12 @@ pub struct Reply {
 #[derive(Clone)]
 pub enum Adopted {
     /// It is there, and may have the turn.
-    Here(Arc<dyn Agent>),
+    Here {
+        /// The agent.
+        agent: Arc<dyn Agent>,
+        /// It was not started as one would be now: it is to be ended when it is done.
+        outdated: bool,
+    },
     /// It is gone.
     Gone(Fate),
 }
@@ -229,13 +234,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether an agent of this session can be had, as far as that is to be seen without starting one.
     async fn probe(&self, session: &str) -> Result<(), BackendError>;
 
-    /// The agent of a session, idle and ready. One that an earlier owner left is taken over, if it was started as this one
-    /// would be; else it is ended, and a new one started, which takes up `memory` if it can. `memory` is what the session's
-    /// last agent was known to remember. Given up, it ends what it has started.
+    /// Starts the agent of a session, in the place of whatever is there, and waits until it is ready. It takes up `memory`
+    /// if it can: what the session's last agent was known to remember. Given up, it ends what it has started.
     async fn open(&self, session: &str, memory: &Memory, given_up: &CancellationToken) -> Result<Opened, BackendError>;
 
-    /// The agent of a session that an earlier owner left; what it works on is left to it. None is started. One that was not
-    /// started as one would be now, and idles, is ended.
+    /// The agent of a session that an earlier owner left, ready; what it works on is left to it. None is started. One that
+    /// was not started as one would be now, and idles, is ended.
     async fn find(
         &self,
         session: &str,

@@ -112,6 +112,45 @@ async fn an_agent_that_nobody_needs_is_ended_and_comes_back_with_the_next_turn()
 }
 
 #[tokio::test]
+async fn so_is_one_that_was_given_up_and_says_nothing_more() -> Tested {
+    let settings = [
+        ("PALIADIN_AGENT__IDLE_TIMEOUT", "1s"),
+        ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s"),
+        ("PALIADIN_TURN__DRAIN_TIMEOUT", "100ms"),
+    ];
+    let app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    assert_eq!(user.answer("!hang").await?["error_code"], "upstream_silence");
+    let idle = eventually("the agent to be ended", async || {
+        Ok(Some(session(&user).await?).filter(|session| !session["last_exit"].is_null()))
+    })
+    .await?;
+    let reason = "the agent was ended because nobody had needed it for a while";
+    assert_eq!(idle["last_exit"]["reason"], reason);
+    assert_eq!(user.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn but_not_one_that_goes_on_to_say_something() -> Tested {
+    let settings = [
+        ("PALIADIN_AGENT__IDLE_TIMEOUT", "2s"),
+        ("PALIADIN_TURN__DEADLINE", "1s"),
+        ("PALIADIN_TURN__DRAIN_TIMEOUT", "100ms"),
+    ];
+    let app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!lines 60 100").await?;
+    assert_eq!(user.ended(&turn).await?["error_code"], "timeout");
+    let late = eventually("the late answer", async || {
+        Ok(Some(user.turn(&turn.turn_id).await?).filter(|row| row["late"] == true))
+    })
+    .await?;
+    assert!(late["response"].as_str().is_some_and(|answer| answer.trim_end().ends_with("line 60")), "{late}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn agents_that_were_left_are_kept_from_the_start_on() -> Tested {
     let mut app = TestApp::with(&[QUICK]).await?;
     let user = app.user("ann@example.org")?;

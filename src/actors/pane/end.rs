@@ -1,6 +1,7 @@
 //! How the keeper parts from an agent: it ends by itself, or is ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -50,16 +51,25 @@ impl PaneActor {
         }
     }
 
-    pub(super) fn drain(state: &PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
+    pub(super) fn drain(state: &PaneState, turn: TurnId, place: Option<String>, reply: oneshot::Sender<()>) {
         let agent = state.agent.clone();
         tokio::spawn(async move {
             if let Some(agent) = agent {
-                agent.finished(turn).await;
+                // One that came after it never had the turn.
+                if place.is_none_or(|place| agent.place() == place) {
+                    agent.finished(turn).await;
+                }
                 // What it wrote is looked through by whoever waits for a late answer.
                 agent.forget(turn, false);
             }
             let _ = reply.send(());
         });
+    }
+
+    pub(super) fn quiet_for(state: &PaneState, reply: oneshot::Sender<Option<Duration>>) {
+        if let Some(agent) = state.agent.clone() {
+            tokio::spawn(async move { reply.send(agent.quiet_for().await) });
+        }
     }
 
     pub(super) fn quiesce(&self, state: &mut PaneState, turn: TurnId, reply: oneshot::Sender<()>) {
@@ -105,7 +115,7 @@ impl PaneActor {
         if state.starting.is_some() {
             state.closing.push((why, reply));
             // It need not get ready first.
-            state.giving_up.cancel();
+            state.giving_up = None;
             return;
         }
         if state.agent.is_none() {

@@ -6,11 +6,12 @@ mod keeping;
 mod start;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::keeping::Keeping;
 pub use self::keeping::Restarts;
@@ -19,6 +20,7 @@ use super::seats::Seat;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
 use crate::backend::{Adopted, Agent, BackendError, Exit, LeftAgent, Opened};
+use crate::faults;
 use crate::turn::{Memory, TurnId};
 
 /// What an `Open` is answered.
@@ -56,8 +58,11 @@ pub enum PaneMsg {
     },
     /// What the agent at this place remembers now.
     Remembers(String, Memory),
-    /// The agent may go on with this turn. Answered when it is done with it, or gone.
-    Drain(TurnId, oneshot::Sender<()>),
+    /// The agent may go on with this turn: the one at this place, if that is given. Answered when it is done with it, or
+    /// gone.
+    Drain(TurnId, Option<String>, oneshot::Sender<()>),
+    /// For how long the agent has shown nothing; `None` where that cannot be told.
+    QuietFor(oneshot::Sender<Option<Duration>>),
     /// Make sure that the agent does not work on this turn any more; at worst by ending it. Answered when it is so.
     Quiesce(TurnId, oneshot::Sender<()>),
     /// The agent at this place is being ended, since it does not stop its work.
@@ -117,8 +122,9 @@ pub struct PaneState {
     seating: Option<JoinHandle<()>>,
     /// The start waits until the last end is long enough ago.
     resting: bool,
-    /// Gives up the start, or the look for an agent that was left, that is under way.
-    giving_up: CancellationToken,
+    /// Gives up the start, or the look for an agent that was left, that is under way: when it is dropped, also with a keeper
+    /// that fails.
+    giving_up: Option<DropGuard>,
     /// Nobody asked for the agent that is being started.
     unasked: bool,
     waiting: Vec<oneshot::Sender<Ready>>,
@@ -138,8 +144,9 @@ pub struct PaneState {
 impl PaneState {
     /// What tells the start, or the look, that begins now that it is given up.
     fn begin(&mut self) -> CancellationToken {
-        self.giving_up = CancellationToken::new();
-        self.giving_up.clone()
+        let given_up = CancellationToken::new();
+        self.giving_up = Some(given_up.clone().drop_guard());
+        given_up
     }
 }
 
@@ -165,7 +172,7 @@ impl Actor for PaneActor {
             starting: None,
             seating: None,
             resting: false,
-            giving_up: CancellationToken::new(),
+            giving_up: None,
             unasked: false,
             waiting: Vec::new(),
             closing: Vec::new(),
@@ -184,6 +191,7 @@ impl Actor for PaneActor {
         state: &mut PaneState,
     ) -> Result<(), ActorProcessingErr> {
         self.address.gauge().handled();
+        faults::point("pane.handle");
         match message {
             PaneMsg::Open(reply) => self.open(state, reply),
             PaneMsg::Seated(number, seat) if state.starting == Some(number) => self.seated(state, number, seat),
@@ -211,7 +219,8 @@ impl Actor for PaneActor {
             PaneMsg::Rested(_) => {}
             PaneMsg::Exited { place, exit } => self.exited(state, &place, &exit),
             PaneMsg::Remembers(place, memory) => self.remembers(state, &place, memory),
-            PaneMsg::Drain(turn, reply) => Self::drain(state, turn, reply),
+            PaneMsg::Drain(turn, place, reply) => Self::drain(state, turn, place, reply),
+            PaneMsg::QuietFor(reply) => Self::quiet_for(state, reply),
             PaneMsg::Quiesce(turn, reply) => self.quiesce(state, turn, reply),
             PaneMsg::Ending(place) => {
                 // Not where it is ended for a reason that says more: after a reset it shall remember nothing.

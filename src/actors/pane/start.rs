@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::keeping::{Leave, Next};
 use super::{Found, PaneActor, PaneMsg, PaneState, Ready};
 use crate::actors::health::HealthMsg;
 use crate::actors::seats::{Ask, Seat};
-use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Takeover};
+use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Standing, Takeover, standing};
+use crate::actors::wiring::Wiring;
 use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
 use crate::turn::{ErrorCode, Memory, TurnId};
 
@@ -69,16 +71,19 @@ impl PaneActor {
 
     fn take_seat(&self, state: &mut PaneState, number: u64) {
         state.waiting.retain(|reply| !reply.is_closed());
+        // Others shall not lose their agents, or wait for theirs, for one that idles.
+        if state.unasked && state.waiting.is_empty() {
+            if let Some(seat) = self.wiring.seats.try_take(&self.name, self.ask_for_seat()) {
+                return self.seated(state, number, seat);
+            }
+            tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
+            state.starting = None;
+            self.tell_starting(false);
+            self.address.gauge().note("no agent: others have its place");
+            return self.settle(state);
+        }
         match self.wiring.seats.take(&self.name, self.ask_for_seat()) {
             Ok(seat) => self.seated(state, number, seat),
-            // Others shall not lose their agents, or wait for theirs, for one that idles.
-            Err(_) if state.unasked && state.waiting.is_empty() => {
-                tracing::info!(session = %self.name, "no place for the agent; it is started by the next turn");
-                state.starting = None;
-                self.tell_starting(false);
-                self.address.gauge().note("no agent: others have its place");
-                self.settle(state);
-            }
             Err(free) => {
                 tracing::info!(session = %self.name, "no place for another agent; waiting");
                 self.address.gauge().note("waiting for a place among the live agents");
@@ -107,9 +112,16 @@ impl PaneActor {
         state.seating = None;
         state.seat = Some(seat);
         self.address.gauge().note("starting the agent");
-        let (backend, name, memory) = (self.wiring.backend.clone(), self.name.clone(), state.memory.clone());
+        let (wiring, name, memory) = (self.wiring.clone(), self.name.clone(), state.memory.clone());
         let given_up = state.begin();
-        let open = async move { backend.open(&name, &memory, &given_up).await };
+        let open = async move {
+            // Given up meanwhile, it is not started either.
+            let left = given_up.run_until_cancelled(settled(&wiring, &name, &memory, &given_up)).await;
+            match left.transpose()?.flatten() {
+                Some(agent) => Ok(Opened { agent, origin: Origin::TakenOver }),
+                None => wiring.backend.open(&name, &memory, &given_up).await,
+            }
+        };
         self.address.pipe(open, move |opened| PaneMsg::Started(number, opened));
     }
 
@@ -166,17 +178,17 @@ impl PaneActor {
         state.starting = None;
         let mut told = Takeover::Idle;
         match left {
-            // A turn whose keeper was started again waits for it; whoever opens it has its work stopped.
+            // A turn whose keeper was started again waits for it; it gets the agent when that is done with its work.
             Ok(Some(LeftAgent { works_on: Some(_), .. })) if !state.waiting.is_empty() => {}
             Ok(Some(LeftAgent { agent, works_on, tells_end, outdated })) => {
                 for reply in state.waiting.drain(..) {
                     let _ = reply.send(Ok(agent.clone()));
                 }
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent, Origin::TakenOver);
                 if let Some(turn_id) = works_on {
-                    told = Takeover::Busy(LeftBusy { turn_id, tells_end, outdated });
+                    told = Takeover::Busy(LeftBusy { place: agent.place().to_owned(), turn_id, tells_end });
                 }
+                self.keep(state, agent, Origin::TakenOver, outdated);
             }
             Ok(None) => self.tell_starting(false),
             // It is being ended, for a reset.
@@ -198,7 +210,8 @@ impl PaneActor {
     pub(super) fn adopt(&self, state: &mut PaneState, place: String, turn: TurnId, reply: oneshot::Sender<Found>) {
         let is_kept = |agent: &&Arc<dyn Agent>| agent.place() == place && agent.exit().borrow().is_none();
         if let Some(agent) = state.agent.as_ref().filter(is_kept) {
-            let _ = reply.send(Ok(Adopted::Here(agent.clone())));
+            // How it was started the session knows by now.
+            let _ = reply.send(Ok(Adopted::Here { agent: agent.clone(), outdated: false }));
             return;
         }
         // The session waits for a look that is under way; this one finds the agent, too.
@@ -216,9 +229,9 @@ impl PaneActor {
     pub(super) fn adopted(&self, state: &mut PaneState, found: Found, reply: oneshot::Sender<Found>) {
         state.starting = None;
         match &found {
-            Ok(Adopted::Here(agent)) => {
+            Ok(Adopted::Here { agent, outdated }) => {
                 state.seat = Some(self.wiring.seats.keep(&self.name, self.ask_for_seat()));
-                self.keep(state, agent.clone(), Origin::TakenOver);
+                self.keep(state, agent.clone(), Origin::TakenOver, *outdated);
             }
             Ok(Adopted::Gone(fate)) => {
                 tracing::info!(session = %self.name, fate = fate.as_str(), "the agent that was left is gone");
@@ -262,7 +275,7 @@ impl PaneActor {
             opened = Err(BackendError::new(ErrorCode::SessionReset, "the agent session was reset"));
         }
         let ready = opened.map(|Opened { agent, origin }| {
-            self.keep(state, agent.clone(), origin);
+            self.keep(state, agent.clone(), origin, false);
             agent
         });
         if let Err(error) = &ready {
@@ -309,7 +322,7 @@ impl PaneActor {
         }
     }
 
-    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>, origin: Origin) {
+    fn keep(&self, state: &mut PaneState, agent: Arc<dyn Agent>, origin: Origin, outdated: bool) {
         let place = agent.place().to_owned();
         tracing::info!(session = %self.name, place, ?origin, "agent ready");
         self.address.gauge().note(format!("agent at {place}"));
@@ -321,7 +334,7 @@ impl PaneActor {
         self.watch_memory(&agent, place);
         state.agent = Some(agent);
         let after = state.last_end.take();
-        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready { origin, after }));
+        let _ = self.session.send(SessionMsg::AgentChanged(AgentChange::Ready { origin, after, outdated }));
         self.learn(state, memory);
     }
 
@@ -349,4 +362,28 @@ impl PaneActor {
     pub(super) fn unsure(&self) {
         let _ = self.wiring.health.send(HealthMsg::Forget(self.name.clone()));
     }
+}
+
+/// The agent that was left, once it is done with what it was given last: as a session has it that takes an agent over, save
+/// that a turn waits for this one already. `None` where there is none that can be used.
+async fn settled(
+    wiring: &Wiring,
+    name: &str,
+    memory: &Memory,
+    given_up: &CancellationToken,
+) -> Result<Option<Arc<dyn Agent>>, BackendError> {
+    let Some(left) = wiring.backend.find(name, memory, given_up).await? else { return Ok(None) };
+    let LeftAgent { agent, works_on, tells_end, outdated } = left;
+    let Some(turn) = works_on else { return Ok(Some(agent)) };
+    let is_done = match standing(&*wiring.store, turn, tells_end).await {
+        Standing::Over => true,
+        Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
+        Standing::Unwanted => false,
+    };
+    if !is_done && let Err(error) = agent.interrupt(turn).await {
+        tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
+        return Ok(None);
+    }
+    let is_there = agent.exit().borrow().is_none();
+    Ok(Some(agent).filter(|_| is_there && !outdated))
 }

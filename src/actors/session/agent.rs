@@ -58,9 +58,10 @@ impl SessionActor {
                 patch.memory = Some(memory);
                 None
             }
-            AgentChange::Ready { origin, after } => {
+            AgentChange::Ready { origin, after, outdated } => {
                 let is_restart = state.agent_seen && origin != Origin::TakenOver;
                 state.agent = AgentState::Ready;
+                state.outdated = outdated;
                 state.agent_seen = true;
                 state.agent_restarts += u64::from(is_restart);
                 patch.restarts = i64::from(is_restart);
@@ -79,6 +80,7 @@ impl SessionActor {
             }
             AgentChange::Ended(reason) => {
                 state.agent = AgentState::Ended;
+                state.outdated = false;
                 state.last_exit = Some(LastExit { at: Timestamp::now(), reason: reason.clone() });
                 Some(reason)
             }
@@ -98,10 +100,10 @@ impl SessionActor {
     /// Someone waits for a place among the live agents: one that nobody needs is ended for it, and the next turn waits. It
     /// may be starting still, for a turn that was cancelled.
     pub(super) fn give_seat(&self, state: &mut SessionState) {
-        if !Self::can_give(state) {
-            return;
+        // Whoever it was may have gone by now.
+        if Self::can_give(state) && self.wiring.seats.is_wanted(&self.row.name) {
+            self.end_agent(state, Why::Seat);
         }
-        self.end_agent(state, Why::Seat);
     }
 
     pub(super) fn seat_given(&self, state: &mut SessionState, ended: bool) {
@@ -185,6 +187,8 @@ impl SessionActor {
 impl SessionActor {
     pub(super) fn reset_done(&self, state: &mut SessionState, outcome: &Result<(), BackendError>) {
         state.ending = false;
+        // What was still to be known of an agent that was left does not matter any more.
+        state.taking_over &= outcome.is_err();
         for reply in state.resetting.drain(..std::mem::take(&mut state.served)) {
             let _ = reply.send(outcome.clone());
         }

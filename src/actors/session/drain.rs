@@ -5,18 +5,19 @@
 //! taken for its word on the next turn. When others wait, either gets some more time, and is interrupted then.
 
 use super::{Draining, SessionActor, SessionMsg, SessionState};
-use crate::actors::pane::{PaneMsg, Why};
+use crate::actors::pane::PaneMsg;
 use crate::actors::turn::Leaves;
 use crate::turn::TurnId;
 
 impl SessionActor {
-    pub(super) fn drain(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves) {
-        state.draining = Some(Draining { turn_id, is_late: false, is_interrupted: false, is_outdated: false });
+    /// `place`: where its agent is, for one that another owner had given it.
+    pub(super) fn drain(&self, state: &mut SessionState, turn_id: TurnId, leaves: Leaves, place: Option<String>) {
+        state.draining = Some(Draining { turn_id, is_late: false, is_interrupted: false });
         if leaves == Leaves::Busy {
             return self.interrupt(state);
         }
         let pane = state.pane.clone();
-        let drain = async move { pane.ask(|reply| PaneMsg::Drain(turn_id, reply)).await };
+        let drain = async move { pane.ask(|reply| PaneMsg::Drain(turn_id, place, reply)).await };
         self.address.pipe(drain, move |_| SessionMsg::Quiet(turn_id));
         self.address.pipe(tokio::time::sleep(self.wiring.limits.drain), move |()| SessionMsg::DrainLate(turn_id));
     }
@@ -37,10 +38,8 @@ impl SessionActor {
     }
 
     pub(super) fn quiet(&self, state: &mut SessionState, turn_id: TurnId) {
-        if let Some(drained) = state.draining.take_if(|draining| draining.turn_id == turn_id) {
-            if drained.is_outdated && !state.ending {
-                self.end_agent(state, Why::Outdated);
-            }
+        if state.draining.take_if(|draining| draining.turn_id == turn_id).is_some() {
+            self.end_outdated(state);
             self.look(state);
             self.note(state);
         }

@@ -14,6 +14,7 @@ mod takeover;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Mutex, oneshot};
@@ -25,8 +26,7 @@ pub use intake::{Question, SubmitError, Submitted};
 use queue::Queue;
 pub use report::{AgentState, LastExit, LastStart, Report};
 
-use takeover::Standing;
-pub use takeover::{LeftBusy, Takeover};
+pub use takeover::{LeftBusy, Standing, Takeover, standing};
 
 use super::address::Address;
 use super::pane::PaneMsg;
@@ -73,6 +73,8 @@ pub enum SessionMsg {
     TakeOver,
     /// The agent has idled for as long as it may, if it was not needed since.
     IdleLate,
+    /// For how long it has shown nothing, as far as that can be told, while it may still be at work on this turn.
+    Silent(TurnId, Option<Duration>),
     /// End this turn, if it is not over, in the name of whoever is named.
     Cancel(TurnId, String, oneshot::Sender<Cancelled>),
     /// What became of ending a turn that waited.
@@ -105,6 +107,8 @@ pub enum AgentChange {
         origin: Origin,
         /// How the one before it ended, where that was by itself: `exited with status 1`.
         after: Option<String>,
+        /// It was not started as one would be now: it is to be ended when it is done.
+        outdated: bool,
     },
     /// It could not be started.
     NotReady(String),
@@ -179,6 +183,8 @@ pub struct SessionState {
     /// The session's own row says what it remembers; this is newer.
     memory: Memory,
     agent: AgentState,
+    /// It was not started as one would be now: it is ended once it idles.
+    outdated: bool,
     /// There was one since this session was started.
     agent_seen: bool,
     agent_restarts: u64,
@@ -198,8 +204,6 @@ struct Draining {
     is_late: bool,
     /// It is being interrupted.
     is_interrupted: bool,
-    /// The agent is ended then: it was not started as one would be now.
-    is_outdated: bool,
 }
 
 struct Current {
@@ -251,6 +255,7 @@ impl Actor for SessionActor {
             moved: None,
             memory: self.row.memory.clone(),
             agent: AgentState::None,
+            outdated: false,
             agent_seen: false,
             agent_restarts: 0,
             last_reason: None,
@@ -295,9 +300,10 @@ impl Actor for SessionActor {
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::TookOver(takeover) => self.took_over(state, takeover),
-            SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, &left, standing),
+            SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, left, standing),
             SessionMsg::TakeOver => Self::take_over(state),
             SessionMsg::IdleLate => self.idle_late(state),
+            SessionMsg::Silent(turn_id, quiet) => self.silent(state, turn_id, quiet),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),
             SessionMsg::CancelDone(turn_id, outcome) => self.cancel_done(state, turn_id, outcome),
             SessionMsg::Reply(turn_id, said, reply) => Self::reply(state, turn_id, *said, reply),

@@ -210,11 +210,12 @@ impl SessionActor {
         let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
         if leaves != Leaves::Idle {
-            self.drain(state, turn_id, leaves);
+            self.drain(state, turn_id, leaves, None);
         } else if lost {
             // Should it still be queued, the next look shall not follow at once.
             self.look_later();
         } else {
+            self.end_outdated(state);
             self.look(state);
         }
         self.note(state);

@@ -59,7 +59,8 @@ impl AgentState {
 pub struct Report {
     /// The agent session's name.
     pub name: String,
-    /// `idle`, `running`, `draining` or `resetting`; `opening` or `failed` where there is no session to tell of itself.
+    /// `idle`, `running`, `draining`, `resetting`, or `opening` while it looks for an agent that was left; `opening` or
+    /// `failed` where there is no session to tell of itself.
     pub state: &'static str,
     /// Counts the incarnations of the session's owner.
     pub epoch: i64,
@@ -114,6 +115,8 @@ fn doing(state: &SessionState) -> &'static str {
         "running"
     } else if state.draining.is_some() {
         "draining"
+    } else if state.taking_over {
+        "opening"
     } else {
         "idle"
     }

@@ -1,15 +1,15 @@
 //! What becomes of an agent that an earlier owner left. Nothing is run before it is known whether there is one, and nothing
 //! is typed to it before it is done with what it works on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::{SessionActor, SessionMsg, SessionState};
-use crate::actors::pane::{PaneMsg, Why};
+use crate::actors::pane::PaneMsg;
 use crate::actors::turn::Leaves;
-use crate::store::{Store, Turn};
+use crate::faults;
+use crate::store::{Store, StoreError, Turn};
 use crate::turn::{ErrorCode, TurnId, TurnState};
 
 /// Wait before it is looked again for an agent, where that could not be done.
@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the keeper has found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Takeover {
     /// An agent that idles, or none.
     Idle,
@@ -29,14 +29,14 @@ pub enum Takeover {
 }
 
 /// An agent that was left, and may still be at work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeftBusy {
+    /// Where it is. By the time that is known which turn it had, it may have ended, and another one be there.
+    pub place: String,
     /// The turn that it was given last, which is over.
     pub turn_id: TurnId,
     /// It says by itself when it is done with a turn, also with one that it has answered by a file.
     pub tells_end: bool,
-    /// It is to be ended when it is done.
-    pub outdated: bool,
 }
 
 /// How the turn stands on which an agent that was left may be at work.
@@ -67,9 +67,9 @@ impl SessionActor {
         match takeover {
             // Until then nothing is run.
             Takeover::Busy(left) => {
-                let store = self.wiring.store.clone();
-                let read = async move { Standing::of(read(store, left.turn_id).await.as_ref(), left.tells_end) };
-                self.address.pipe(read, move |standing| SessionMsg::LeftAtWork(left, standing));
+                let (store, turn_id, tells_end) = (self.wiring.store.clone(), left.turn_id, left.tells_end);
+                let standing = async move { standing(&*store, turn_id, tells_end).await };
+                self.address.pipe(standing, move |standing| SessionMsg::LeftAtWork(left, standing));
                 return;
             }
             Takeover::Idle => {}
@@ -79,17 +79,13 @@ impl SessionActor {
         self.look(state);
     }
 
-    pub(super) fn left_at_work(&self, state: &mut SessionState, left: &LeftBusy, standing: Standing) {
+    pub(super) fn left_at_work(&self, state: &mut SessionState, left: LeftBusy, standing: Standing) {
         state.taking_over = false;
         if state.current.is_none() && state.draining.is_none() && !state.ending {
             match standing {
-                Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp),
-                Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy),
-                Standing::Over if left.outdated => self.end_agent(state, Why::Outdated),
-                Standing::Over => {}
-            }
-            if let Some(draining) = &mut state.draining {
-                draining.is_outdated = left.outdated;
+                Standing::Wanted => self.drain(state, left.turn_id, Leaves::GivenUp, Some(left.place)),
+                Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy, Some(left.place)),
+                Standing::Over => self.end_outdated(state),
             }
             self.note(state);
         }
@@ -105,12 +101,24 @@ impl SessionActor {
     }
 }
 
-/// The turn's row, as soon as the database gives it.
-async fn read(store: Arc<dyn Store>, turn_id: TurnId) -> Option<Turn> {
+/// How this turn stands, which an agent was left with, and which is over.
+pub async fn standing(store: &dyn Store, turn_id: TurnId, tells_end: bool) -> Standing {
+    Standing::of(read(store, turn_id).await.as_ref(), tells_end)
+}
+
+/// The turn's row, as soon as the database gives it. One that cannot be read has nobody who wants its answer.
+async fn read(store: &dyn Store, turn_id: TurnId) -> Option<Turn> {
+    faults::halt("takeover.read").await;
     loop {
         match store.turn(turn_id).await {
             Ok(turn) => return turn,
-            Err(error) => tracing::warn!(%turn_id, %error, "not known whether this turn is wanted"),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooSlow(_))) => {
+                tracing::warn!(%turn_id, %error, "not known yet whether this turn is wanted");
+            }
+            Err(error) => {
+                tracing::error!(%turn_id, %error, "turn cannot be read");
+                return None;
+            }
         }
         sleep(READ_AGAIN).await;
     }

@@ -155,7 +155,7 @@ impl Actor for TurnActor {
                 run.agent = Some(agent);
                 Input::Ready(place)
             }
-            TurnMsg::Adopted(Ok(Adopted::Here(agent))) => {
+            TurnMsg::Adopted(Ok(Adopted::Here { agent, .. })) => {
                 let place = agent.place().to_owned();
                 run.agent = Some(agent);
                 Input::Ready(place)

@@ -76,28 +76,6 @@ impl LocalBackend {
         Ok(Some((agent, works_on)))
     }
 
-    /// The agent of this session that is there, ready, and idle from then on, if it was started as `launch` says.
-    pub(super) async fn find_idle(
-        &self,
-        server: &Server,
-        session: &str,
-        launch: &str,
-        memory: &Memory,
-        given_up: &CancellationToken,
-    ) -> Result<Option<Arc<Incarnation>>, BackendError> {
-        let Some((agent, works_on)) = self.find_fitting(server, session, launch, memory, given_up).await? else {
-            return Ok(None);
-        };
-        if let Some(turn) = works_on
-            && let Err(error) = agent.interrupt(turn).await
-        {
-            tracing::warn!(session, %turn, %error, "the agent that was left does not stop its work");
-            return Ok(None);
-        }
-        tracing::info!(session, place = agent.place(), "taking over the agent that was left");
-        Ok(Some(agent))
-    }
-
     /// As `Backend::find`.
     pub(super) async fn find_left(
         &self,
@@ -141,7 +119,11 @@ impl LocalBackend {
         if let (Some(info), Some(server), Some(spool)) = (pane, server, &spool)
             && is_there(info, place)
         {
-            return Ok(Adopted::Here(self.take_over(server, info, spool.clone(), memory.clone())?));
+            // Where it cannot be told how one would be started now, that says nothing of this one.
+            let launch = launch::prepare(&self.config, session).map(|(_, spec)| spec.fingerprint());
+            let outdated = launch.is_ok_and(|launch| info.launch.as_deref() != Some(launch.as_str()));
+            let agent = self.take_over(server, info, spool.clone(), memory.clone())?;
+            return Ok(Adopted::Here { agent, outdated });
         }
         // One that cannot be used is found again by whoever looks for late answers.
         if let Ok(Some(answer)) = self.answer_to(session, turn).await {

@@ -148,6 +148,10 @@ async fn again<T, R: Future<Output = Result<T, TmuxError>>>(command: impl Fn() -
     command().await
 }
 
+fn nobody_waits() -> BackendError {
+    BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more")
+}
+
 fn failed(message: impl std::fmt::Display) -> BackendError {
     BackendError::new(ErrorCode::BootstrapFailed, message.to_string())
 }
@@ -178,8 +182,9 @@ impl Backend for LocalBackend {
         faults::point("backend.open");
         let server = self.server().await?;
         let (spool, spec) = launch::prepare(&self.config, session)?;
-        if let Some(agent) = self.find_idle(&server, session, &spec.fingerprint(), memory, given_up).await? {
-            return Ok(Opened { agent, origin: Origin::TakenOver });
+        // What is there under this name may be another one's by now.
+        if given_up.is_cancelled() {
+            return Err(nobody_waits());
         }
         let resumed = memory.resume_id.as_deref().map(|id| self.config.profile.resume_words(id)).unwrap_or_default();
         if !resumed.is_empty() {

@@ -7,11 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::incarnation::{Incarnation, LOOK_AGAIN};
 use super::process::gone;
-use super::{failed, typing};
+use super::{failed, nobody_waits, typing};
 use crate::agent::profile::ReadySign;
 use crate::agent::signal::Signal;
 use crate::backend::{Agent, BackendError};
-use crate::turn::ErrorCode;
 
 /// Waits for the agent's word, or for its input to be seen, and marks its pane, so that whoever takes it over need not ask
 /// again.
@@ -51,9 +50,7 @@ pub async fn wait_until_ready(
             reason = gone(&mut exit) => {
                 return Err(failed(format!("the agent {reason} before it was ready")));
             }
-            () = given_up.cancelled() => {
-                return Err(BackendError::new(ErrorCode::SessionReset, "nobody waits for the agent any more"));
-            }
+            () = given_up.cancelled() => return Err(nobody_waits()),
             () = sleep_until(deadline) => {
                 // For the operator only: no turn was typed yet, but what an agent shows may be private.
                 let screen = agent.last_words().await;

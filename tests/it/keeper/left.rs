@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::memory::with_claude;
+use super::{QUICK, agent_of};
 use crate::harness::processes::Process;
 use crate::harness::{TestApp, Tested, eventually};
 
@@ -84,6 +85,7 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     user.cancelled(&turn).await?;
     assert_eq!(user.ended(&turn).await?["state"], "cancelled");
     app.restart(Signal::KILL).await?;
+    user.session_is("opening").await?;
     app.go_on().await?;
     let taken = super::agent_is(&user, "ready").await?;
     assert_eq!((&taken["last_reason"], &taken["restarts"]), (&json!("agent taken over, with its memory"), &json!(0)));
@@ -108,6 +110,18 @@ async fn an_idle_agent_that_answers_by_files_only_is_idle_after_a_restart() -> T
     Ok(())
 }
 
+/// Gives the profile a further field.
+fn add_to_profile(app: &TestApp, field: &str) -> Tested {
+    let profile = app.root().join("profiles/scripted.toml");
+    let text = fs::read_to_string(&profile)?;
+    Ok(fs::write(&profile, format!("{text}{field}\n"))?)
+}
+
+/// Another setting.
+const OTHER: &str = "environment = { OTHER = '1' }";
+/// How the last agent was ended.
+const OUTDATED: &str = "the agent was ended because it had been started with other settings";
+
 #[tokio::test]
 async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -> Tested {
     let mut app = TestApp::prepare(&[("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")])?;
@@ -117,9 +131,7 @@ async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -
     let first = user.ask("!lines 40 100").await?;
     assert_eq!(user.ended(&first).await?["error_code"], "timeout");
     let left = app.process(Process::is_agent)?;
-    let profile = app.root().join("profiles/scripted.toml");
-    let text = fs::read_to_string(&profile)?;
-    fs::write(&profile, format!("{text}environment = {{ OTHER = '1' }}\n"))?;
+    add_to_profile(&app, OTHER)?;
     app.restart(Signal::KILL).await?;
     let waits = user.ask("!count").await?;
     assert_eq!(user.ended(&waits).await?["response"], "1", "by an agent of the new settings");
@@ -127,6 +139,130 @@ async fn an_agent_of_other_settings_may_come_to_its_answer_and_is_ended_then() -
     eventually("the late answer", async || Ok((user.turn(&first.turn_id).await?["late"] == true).then_some(())))
         .await?;
     let told = super::session(&user).await?;
-    assert_eq!(told["last_exit"]["reason"], "the agent was ended because it had been started with other settings");
+    assert_eq!(told["last_exit"]["reason"], OUTDATED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn so_it_is_where_its_turn_still_runs() -> Tested {
+    let mut app = TestApp::prepare(&[])?;
+    app.agent_after("")?;
+    add_to_profile(&app, "reply = 'line'")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!ask which one?").await?;
+    let asked = user.stream(&turn, None).await?.until("attention").await?;
+    let attention = asked.id.ok_or("no id")?;
+    // Durable, so that it is this event that is replied to.
+    assert_eq!(app.nobody().get("/readyz").await?.status, 200);
+    let left = app.process(Process::is_agent)?;
+    add_to_profile(&app, OTHER)?;
+    app.restart(Signal::KILL).await?;
+    app.expect_reply("this one");
+    eventually("the reply to be taken", async || {
+        let (status, _) = user.reply(&turn, &attention, "this one").await?;
+        Ok((status == 202).then_some(()))
+    })
+    .await?;
+    assert_eq!(user.ended(&turn).await?["state"], "done", "by the agent that it was given to");
+    assert_eq!(user.response("!count").await?, "1", "by an agent of the new settings");
+    assert!(!app.processes()?.iter().any(|process| process.pid == left.pid));
+    assert_eq!(super::session(&user).await?["last_exit"]["reason"], OUTDATED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Tested {
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    app.stop(Signal::KILL)?;
+    let spoil = "UPDATE paliadin_turns SET error_code = 'of another version' WHERE turn_id = ?1";
+    assert_eq!(app.database().await?.run(spoil, &[&hangs.turn_id]).await?, 1);
+    app.boot().await?;
+    assert_eq!(user.response("!count").await?, "2", "its agent was interrupted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
+    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min"), QUICK];
+    let mut app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    let left = agent_of(&app, &user, None).await?;
+    app.arm_hold("takeover.read")?;
+    app.restart(Signal::KILL).await?;
+    app.held("takeover.read").await?;
+    left.kill()?;
+    agent_of(&app, &user, Some(left.pid)).await?;
+    super::agent_is(&user, "ready").await?;
+    app.release("takeover.read")?;
+    assert_eq!(user.response("!count").await?, "1", "by the next one, which never had that turn");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    app.arm_hold("takeover.read")?;
+    app.restart(Signal::KILL).await?;
+    app.held("takeover.read").await?;
+    user.session_is("opening").await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert_eq!(user.response("!count").await?, "1");
+    app.release("takeover.read")?;
+    assert_eq!(user.response("!count").await?, "2", "what comes to be known then is of no agent that is there");
+    Ok(())
+}
+
+/// The next server fails to look for the agent that was left, and the cause is mended before it looks again.
+pub async fn restart_without_a_look(app: &mut TestApp) -> Tested {
+    app.stop(Signal::KILL)?;
+    let (work, away) = (app.spool()?.join("work"), app.spool()?.join("away"));
+    fs::rename(&work, &away)?;
+    fs::write(&work, "")?;
+    app.boot().await?;
+    let log = app.root().join("server.log");
+    eventually("a look that failed", async || {
+        Ok(fs::read_to_string(&log)?.contains("not known whether an agent was left").then_some(()))
+    })
+    .await?;
+    fs::remove_file(&work)?;
+    Ok(fs::rename(&away, &work)?)
+}
+
+#[tokio::test]
+async fn a_turn_that_looks_for_an_idle_agent_itself_finds_it_idle() -> Tested {
+    let mut app = TestApp::for_accounts()?;
+    let command = crate::launch::shell(&app)?;
+    app.choose("shell", &command)?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let process = user.response("echo $PPID").await?;
+    restart_without_a_look(&mut app).await?;
+    assert_eq!(user.response("echo $PPID").await?, process, "it is the same agent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn and_lets_one_that_was_given_up_come_to_its_answer() -> Tested {
+    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")];
+    let mut app = TestApp::with(&settings).await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("!lines 60 100").await?;
+    assert_eq!(user.ended(&first).await?["error_code"], "timeout");
+    restart_without_a_look(&mut app).await?;
+    assert_eq!(user.response("!count").await?, "2", "it is the same agent");
+    let late = eventually("the late answer", async || {
+        Ok(Some(user.turn(&first.turn_id).await?).filter(|row| row["late"] == true))
+    })
+    .await?;
+    assert!(late["response"].as_str().is_some_and(|answer| answer.trim_end().ends_with("line 60")), "{late}");
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::left::restart_without_a_look;
+use super::memory::with_claude;
 use crate::harness::processes::Process;
 use crate::harness::{TestApp, Tested, eventually};
 
@@ -43,6 +45,44 @@ async fn nor_for_one_that_is_taken_over_and_does_not_get_ready() -> Tested {
     assert_eq!(user.reset().await?, json!({ "ok": true }));
     fs::write(app.state().join("mended"), "")?;
     assert_eq!(user.response("!count").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_for_one_that_was_left_and_does_not_stop_its_work() -> Tested {
+    let mut app = with_claude().await?;
+    app.set("PALIADIN_AGENT__INTERRUPT_TIMEOUT", "10m");
+    app.restart(Signal::TERM).await?;
+    let user = app.user("ann@example.org")?;
+    let hangs = user.ask("hang").await?;
+    user.stream(&hangs, None).await?.until("meta").await?;
+    user.cancelled(&hangs).await?;
+    user.ended(&hangs).await?;
+    restart_without_a_look(&mut app).await?;
+    let waits = user.ask("and on").await?;
+    super::agent_is(&user, "starting").await?;
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert_eq!(user.ended(&waits).await?["error_code"], "session_reset");
+    assert!(user.response("and on").await?.starts_with("You said: and on"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_does_the_next_keeper_wait_for_one_that_a_failed_keeper_has_started() -> Tested {
+    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
+    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!count").await?;
+    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
+    eventually("the agent to be started", async || Ok(app.processes()?.iter().any(is_hanging).then_some(()))).await?;
+    fs::write(app.state().join("mended"), "")?;
+    // It fails when it is told that nobody waits for the agent any more.
+    app.arm("pane.handle")?;
+    user.cancelled(&turn).await?;
+    user.ended(&turn).await?;
+    assert_eq!(user.response("!count").await?, "1");
+    assert!(!app.processes()?.iter().any(is_hanging), "that start was given up");
     Ok(())
 }
 

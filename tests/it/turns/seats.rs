@@ -248,3 +248,25 @@ async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
     assert_eq!(bob.response("!count").await?, "2", "it is the same agent");
     Ok(())
 }
+
+#[tokio::test]
+async fn nor_one_that_idles() -> Tested {
+    let settings = [("PALIADIN_AGENT__MAX_LIVE", "1"), ("PALIADIN_AGENT__RESTART_BACKOFF", "2s")];
+    let app = TestApp::with(&settings).await?;
+    let (ann, bob, admin) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.owner()?);
+    assert_eq!(ann.response("!count").await?, "1");
+    app.process(crate::harness::processes::Process::is_agent)?.kill()?;
+    eventually("its backoff", async || {
+        Ok(note_of(&admin, &ann, "pane").await?.contains("waiting before").then_some(()))
+    })
+    .await?;
+    assert_eq!(bob.response("!count").await?, "1");
+    bob.session_is("idle").await?;
+    eventually("the end of the backoff", async || {
+        Ok((note_of(&admin, &ann, "pane").await? == "no agent: others have its place").then_some(()))
+    })
+    .await?;
+    assert_eq!(bob.response("!count").await?, "2", "it is the same agent");
+    assert_eq!(ann.response("!count").await?, "1", "whoever needs one gets it");
+    Ok(())
+}
