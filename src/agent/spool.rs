@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,6 +24,8 @@ pub use replies::reply_file;
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
 const MAX_SIGNALS: u64 = 64 * 1024 * 1024;
 
+/// The settings that an agent is started with, in `in/`.
+const SETTINGS: &str = "settings.json";
 /// What an agent reported before its file was begun anew.
 const SIGNALS_ASIDE: &str = "events.before.jsonl";
 /// Times that a file is opened which is replaced again and again; then the last that was seen is read.
@@ -175,22 +177,32 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Io`].
     pub fn write_input(&self, turn: TurnId, input: Input, bytes: &[u8]) -> Result<(), SpoolError> {
-        self.place(&format!("{turn}.{}", input.suffix()), bytes).map(drop)
+        self.place(&format!("{turn}.{}", input.suffix()), bytes)
     }
 
-    /// Puts the settings that an agent is started with into `in/`, and gives their path.
+    /// Puts the settings that an agent is started with into `in/`.
     ///
     /// # Errors
     /// [`SpoolError::Io`].
-    pub fn write_settings(&self, text: &str) -> Result<PathBuf, SpoolError> {
-        self.place("settings.json", text.as_bytes())
+    pub fn write_settings(&self, text: &str) -> Result<(), SpoolError> {
+        self.place(SETTINGS, text.as_bytes())
     }
 
-    fn place(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
+    /// Where [`Self::write_settings`] puts them.
+    pub fn settings(&self) -> PathBuf {
+        self.path.join("in").join(SETTINGS)
+    }
+
+    /// Where the agent's home is, where it has one of its own.
+    pub fn home(&self) -> PathBuf {
+        self.path.join("home")
+    }
+
+    fn place(&self, name: &str, bytes: &[u8]) -> Result<(), SpoolError> {
         let hidden = self.hide(name, bytes)?;
         let dir = self.dir("in")?;
         let placed = rustix::fs::renameat(&dir, hidden.as_str(), &dir, name);
-        placed.map(|()| self.path.join("in").join(name)).map_err(|error| SpoolError::io(name, error))
+        placed.map_err(|error| SpoolError::io(name, error))
     }
 
     /// Writes a file under a name that nobody looks for.
@@ -248,6 +260,18 @@ impl Spool {
     /// As [`Self::read_answer`].
     pub fn read_part(&self, turn: TurnId, from: u64, limit: u64) -> Result<Option<Chunk>, SpoolError> {
         self.read_out(&format!("{turn}.part"), from, limit)
+    }
+
+    /// When the agent has last written something that counts as a sign of life during this turn: a report, or a piece of its
+    /// answer. `None` where there is neither, or they cannot be looked at.
+    pub fn written_at(&self, turn: TurnId) -> Option<SystemTime> {
+        let out = self.dir("out").ok()?;
+        let written = |name: &str| {
+            let found = rustix::fs::statat(&out, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            let since = Duration::new(u64::try_from(found.st_mtime).ok()?, u32::try_from(found.st_mtime_nsec).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        };
+        written(signal::FILE_NAME).max(written(&format!("{turn}.part")))
     }
 
     /// The lines of `out/events.jsonl` from byte `from` on (from the first where the file is shorter, so a new one), and

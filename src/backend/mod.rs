@@ -39,9 +39,12 @@ pub enum AgentEvent {
         options: Vec<String>,
         /// Which question it is, where it is open until that very one is over.
         name: Option<QuestionName>,
-        /// A hook of the agent's waits for the reply, under that name.
+        /// The reply of a person can be taken, and that it is over is told: a hook of the agent's waits for it under that name,
+        /// or it is typed.
         reply: bool,
     },
+    /// A person is seen to be asked something in the agent's terminal, in these words.
+    Dialog(String),
     /// It waits no more.
     AttentionOver {
         /// The name of the question that is over; `None` for those without one.
@@ -310,8 +313,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Resolves when the agent is done with this turn, or gone.
     async fn finished(&self, turn: TurnId);
 
-    /// For how long the agent has shown nothing in its terminal, to a second; `None` where that cannot be told.
-    async fn quiet_for(&self) -> Option<Duration>;
+    /// For how long the agent has shown nothing in its terminal, to a second, and written nothing of this turn; `None` where
+    /// that cannot be told.
+    async fn quiet_for(&self, turn: TurnId) -> Option<Duration>;
 
     /// Stops the agent's work on this turn and waits until it is seen to be idle. From then on nothing of the turn is
     /// typed.

@@ -134,7 +134,7 @@ async fn so_is_one_that_was_given_up_and_says_nothing_more() -> Tested {
 #[tokio::test]
 async fn but_not_one_that_goes_on_to_say_something() -> Tested {
     let settings = [
-        ("PALIADIN_AGENT__IDLE_TIMEOUT", "2s"),
+        ("PALIADIN_AGENT__IDLE_TIMEOUT", "3s"),
         ("PALIADIN_TURN__DEADLINE", "1s"),
         ("PALIADIN_TURN__DRAIN_TIMEOUT", "100ms"),
     ];

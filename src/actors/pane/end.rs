@@ -66,9 +66,9 @@ impl PaneActor {
         });
     }
 
-    pub(super) fn quiet_for(state: &PaneState, reply: oneshot::Sender<Option<Duration>>) {
+    pub(super) fn quiet_for(state: &PaneState, turn: TurnId, reply: oneshot::Sender<Option<Duration>>) {
         if let Some(agent) = state.agent.clone() {
-            tokio::spawn(async move { reply.send(agent.quiet_for().await) });
+            tokio::spawn(async move { reply.send(agent.quiet_for(turn).await) });
         }
     }
 

@@ -61,8 +61,9 @@ pub enum PaneMsg {
     /// The agent may go on with this turn: the one at this place, if that is given. Answered when it is done with it, or
     /// gone.
     Drain(TurnId, Option<String>, oneshot::Sender<()>),
-    /// For how long the agent has shown nothing; `None` where that cannot be told.
-    QuietFor(oneshot::Sender<Option<Duration>>),
+    /// For how long the agent has shown and reported nothing, while it may be at work on this turn; `None` where that cannot
+    /// be told.
+    QuietFor(TurnId, oneshot::Sender<Option<Duration>>),
     /// Make sure that the agent does not work on this turn any more; at worst by ending it. Answered when it is so.
     Quiesce(TurnId, oneshot::Sender<()>),
     /// The agent at this place is being ended, since it does not stop its work.
@@ -220,7 +221,7 @@ impl Actor for PaneActor {
             PaneMsg::Exited { place, exit } => self.exited(state, &place, &exit),
             PaneMsg::Remembers(place, memory) => self.remembers(state, &place, memory),
             PaneMsg::Drain(turn, place, reply) => Self::drain(state, turn, place, reply),
-            PaneMsg::QuietFor(reply) => Self::quiet_for(state, reply),
+            PaneMsg::QuietFor(turn, reply) => Self::quiet_for(state, turn, reply),
             PaneMsg::Quiesce(turn, reply) => self.quiesce(state, turn, reply),
             PaneMsg::Ending(place) => {
                 // Not where it is ended for a reason that says more: after a reset it shall remember nothing.

@@ -374,7 +374,8 @@ async fn settled(
 ) -> Result<Option<Arc<dyn Agent>>, BackendError> {
     let Some(left) = wiring.backend.find(name, memory, given_up).await? else { return Ok(None) };
     let LeftAgent { agent, works_on, tells_end, outdated } = left;
-    let Some(turn) = works_on else { return Ok(Some(agent)) };
+    let is_there = || agent.exit().borrow().is_none();
+    let Some(turn) = works_on else { return Ok(is_there().then_some(agent.clone())) };
     let is_done = match standing(&*wiring.store, turn, tells_end).await {
         Standing::Over => true,
         Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
@@ -384,6 +385,5 @@ async fn settled(
         tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
         return Ok(None);
     }
-    let is_there = agent.exit().borrow().is_none();
-    Ok(Some(agent).filter(|_| is_there && !outdated))
+    Ok((is_there() && !outdated).then_some(agent.clone()))
 }

@@ -37,7 +37,7 @@ impl SessionActor {
                 // It may still be at work: then it shows something.
                 Some(draining) => {
                     let (pane, turn_id) = (state.pane.clone(), draining.turn_id);
-                    let quiet = async move { pane.ask(PaneMsg::QuietFor).await.ok().flatten() };
+                    let quiet = async move { pane.ask(|reply| PaneMsg::QuietFor(turn_id, reply)).await.ok().flatten() };
                     self.address.pipe(quiet, move |quiet| SessionMsg::Silent(turn_id, quiet));
                 }
             }

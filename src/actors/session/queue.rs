@@ -212,6 +212,7 @@ impl SessionActor {
         if leaves != Leaves::Idle {
             self.drain(state, turn_id, leaves, None);
         } else if lost {
+            self.end_outdated(state);
             // Should it still be queued, the next look shall not follow at once.
             self.look_later();
         } else {

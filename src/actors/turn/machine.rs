@@ -10,7 +10,7 @@ pub use self::questions::{NoReply, OpenQuestion};
 use crate::agent::answer;
 use crate::backend::{AgentEvent, Fate};
 use crate::streams::log::Told;
-use crate::turn::{ErrorCode, EventKind, Outcome};
+use crate::turn::{DIALOG, ErrorCode, EventKind, Outcome};
 
 /// Where the run of a turn stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,8 +255,12 @@ impl Machine {
                 }
             },
             AgentEvent::Activity(activity) => self.goes_on(Effect::Activity(activity)),
-            AgentEvent::Attention { kind, prompt, options, name, .. } => {
-                self.ask(Asked { kind, prompt, options, name })
+            AgentEvent::Attention { kind, prompt, options, name, reply } => {
+                self.ask(Asked { kind, prompt, options, name, is_told: reply, is_seen: false })
+            }
+            AgentEvent::Dialog(prompt) => {
+                let (kind, options) = (DIALOG.to_owned(), Vec::new());
+                self.ask(Asked { kind, prompt, options, name: None, is_told: true, is_seen: true })
             }
             AgentEvent::AttentionOver { name: None } => self.goes_on(None),
             AgentEvent::AttentionOver { name } => self.drop_questions(|asked| asked.name == name),

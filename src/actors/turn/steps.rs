@@ -74,7 +74,12 @@ impl TurnActor {
         faults::point("turn.claimed");
         self.address.gauge().note("handing the message to the agent");
         self.log.begin_epoch(self.epoch);
-        self.log.update_pulse(|pulse| pulse.started = Some(std::time::Instant::now()));
+        let may_ask = run.machine.may_ask();
+        self.log.update_pulse(|pulse| {
+            pulse.started = Some(std::time::Instant::now());
+            // A page would take the question for answered, that is still open.
+            pulse.attention |= may_ask;
+        });
         run.vigil = Some(Vigil::begin(self.wiring.limits.patience, Instant::now()));
         self.arm(run);
         let Some(agent) = run.agent.clone() else { return };
@@ -152,7 +157,8 @@ impl TurnActor {
         let due = run.vigil.as_ref().and_then(|vigil| vigil.due(Instant::now()));
         match (due, run.agent.clone()) {
             (Some(Due::Silence), Some(agent)) => {
-                self.address.pipe(async move { agent.quiet_for().await }, TurnMsg::Quiet);
+                let turn_id = run.turn.turn_id;
+                self.address.pipe(async move { agent.quiet_for(turn_id).await }, TurnMsg::Quiet);
             }
             (Some(_), _) => drop(self.address.send(TurnMsg::Quiet(None))),
             (None, _) => self.arm(run),
@@ -183,8 +189,8 @@ async fn read_turn(wiring: &Wiring, turn_id: TurnId) -> Option<Turn> {
     loop {
         match wiring.store.turn(turn_id).await {
             Ok(turn) => return turn,
-            Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(%turn_id, reason, "turn not read, the store is unavailable");
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooSlow(_))) => {
+                tracing::warn!(%turn_id, %error, "turn not read yet");
                 sleep(READ_AGAIN).await;
             }
             Err(error) => {

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use self::meaning::{Meaning, Then};
 use self::memory::Asked;
-use super::signal;
+use super::signal::{self, Signal};
 
 /// Bytes of an event that are read. Claude Code sends tools' results along, which no signal needs.
 const MAX_EVENT: u64 = 4 * 1024 * 1024;
@@ -95,6 +95,12 @@ fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<
         let is_news = memory::close(out, asked)? && !asked.allowed;
         Ok(is_news.then(|| ask::over(asked)))
     });
+    if meaning.signals.iter().any(|signal| matches!(signal, Signal::Activity { .. })) {
+        // The agent goes on: the server takes what no use of a tool asked for over, too.
+        for asked in open.iter().flat_map(|open| open.questions("")) {
+            let _ = memory::close(out, asked);
+        }
+    }
     let (over, closed) = over.map_or_else(|error| (None, Err(error)), |over| (over, Ok(())));
     for signal in over.into_iter().chain(meaning.signals.iter().cloned()) {
         signal::append(out, signal).map_err(|error| HookError::Spool { what: signal::FILE_NAME, error })?;
@@ -107,7 +113,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::agent::signal::{Signal, SignalLine};
+    use crate::agent::signal::SignalLine;
     use crate::turn::TurnId;
 
     fn hook(spool: &Path, event: &Value) -> Result<(), HookError> {

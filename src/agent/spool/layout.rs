@@ -89,13 +89,12 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes the session's own home directory, and gives its path.
+    /// Makes the session's own home directory.
     ///
     /// # Errors
     /// [`SpoolError::Io`].
-    pub fn make_home(&self) -> Result<std::path::PathBuf, SpoolError> {
-        self.make_one("home", WRITABLE)?;
-        Ok(self.path.join("home"))
+    pub fn make_home(&self) -> Result<(), SpoolError> {
+        self.make_one("home", WRITABLE)
     }
 
     fn make_one(&self, name: &str, mode: u32) -> Result<(), SpoolError> {

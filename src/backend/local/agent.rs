@@ -85,12 +85,12 @@ impl Agent for Incarnation {
         }
     }
 
-    async fn quiet_for(&self) -> Option<Duration> {
+    async fn quiet_for(&self, turn: TurnId) -> Option<Duration> {
         let info = self.server.pane(&self.terminal.pane).await.ok()??;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         // tmux counts whole seconds: what it printed last may have come at the end of that second.
-        let printed = Duration::from_secs(u64::try_from(info.activity?).ok()? + 1);
-        Some(now.saturating_sub(printed))
+        let printed = UNIX_EPOCH + Duration::from_secs(u64::try_from(info.activity?).ok()? + 1);
+        let last = self.spool.written_at(turn).map_or(printed, |written| written.max(printed));
+        Some(SystemTime::now().duration_since(last).unwrap_or_default())
     }
 
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {

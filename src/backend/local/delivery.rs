@@ -144,13 +144,18 @@ pub(super) fn died(how: &str) -> BackendError {
     BackendError::new(ErrorCode::AgentDied, format!("the agent ended: {how}"))
 }
 
-/// A question for which no hook waits, where replies go to hooks, is one for the terminal.
+/// A question for which no hook waits, where replies go to hooks, is one for the terminal. Where they are typed, none waits.
 fn placed(agent: &Incarnation, event: AgentEvent) -> AgentEvent {
     match event {
         AgentEvent::Attention { prompt, options, name, reply: false, .. }
             if agent.config.profile.reply == Some(ReplyManner::Hook) =>
         {
             AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, name, reply: false }
+        }
+        AgentEvent::Attention { kind, prompt, options, name, .. }
+            if agent.config.profile.reply == Some(ReplyManner::Line) =>
+        {
+            AgentEvent::Attention { kind, prompt, options, name, reply: true }
         }
         event => event,
     }

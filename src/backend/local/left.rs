@@ -120,8 +120,8 @@ impl LocalBackend {
             && is_there(info, place)
         {
             // Where it cannot be told how one would be started now, that says nothing of this one.
-            let launch = launch::prepare(&self.config, session).map(|(_, spec)| spec.fingerprint());
-            let outdated = launch.is_ok_and(|launch| info.launch.as_deref() != Some(launch.as_str()));
+            let launch = launch::fingerprint(&self.config, session);
+            let outdated = launch.is_some_and(|launch| info.launch.as_deref() != Some(launch.as_str()));
             let agent = self.take_over(server, info, spool.clone(), memory.clone())?;
             return Ok(Adopted::Here { agent, outdated });
         }

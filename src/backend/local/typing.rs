@@ -11,7 +11,7 @@ use super::screen::{Message, Screen};
 use crate::agent::envelope;
 use crate::backend::{AgentEvent, BackendError, Job};
 use crate::tmux::{Output, TmuxError, enter, press_again};
-use crate::turn::{DIALOG, ErrorCode, TurnId};
+use crate::turn::{ErrorCode, TurnId};
 
 /// How often Enter is sent again for a message that lies unsent in the agent's input.
 pub(super) const ENTER_AGAIN: u32 = 2;
@@ -57,13 +57,7 @@ fn message(turn: TurnId, text: &str) -> Message {
 }
 
 fn dialog(screen: &Screen) -> AgentEvent {
-    AgentEvent::Attention {
-        kind: DIALOG.to_owned(),
-        prompt: screen.told(),
-        options: Vec::new(),
-        name: None,
-        reply: false,
-    }
+    AgentEvent::Dialog(screen.told())
 }
 
 fn withdrawn() -> BackendError {

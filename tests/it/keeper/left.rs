@@ -173,7 +173,7 @@ async fn so_it_is_where_its_turn_still_runs() -> Tested {
 
 #[tokio::test]
 async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Tested {
-    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "2s")]).await?;
     let user = app.user("ann@example.org")?;
     let hangs = user.ask("!hang").await?;
     assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
@@ -187,7 +187,7 @@ async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Te
 
 #[tokio::test]
 async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
-    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min"), QUICK];
+    let settings = [("PALIADIN_TURN__DEADLINE", "2s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min"), QUICK];
     let mut app = TestApp::with(&settings).await?;
     let user = app.user("ann@example.org")?;
     let hangs = user.ask("!hang").await?;
@@ -206,7 +206,7 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
 
 #[tokio::test]
 async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
-    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "1s")]).await?;
+    let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "2s")]).await?;
     let user = app.user("ann@example.org")?;
     let hangs = user.ask("!hang").await?;
     assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
@@ -252,7 +252,7 @@ async fn a_turn_that_looks_for_an_idle_agent_itself_finds_it_idle() -> Tested {
 
 #[tokio::test]
 async fn and_lets_one_that_was_given_up_come_to_its_answer() -> Tested {
-    let settings = [("PALIADIN_TURN__DEADLINE", "1s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")];
+    let settings = [("PALIADIN_TURN__DEADLINE", "2s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min")];
     let mut app = TestApp::with(&settings).await?;
     let user = app.user("ann@example.org")?;
     let first = user.ask("!lines 60 100").await?;

@@ -57,6 +57,13 @@ while IFS= read -r line; do
             attention '"prompt":"c?","reply":"c"'
             go_on
             ;;
+        *"without a word"*)
+            # Nothing is to be seen in the terminal meanwhile.
+            for _ in {1..24}; do
+                tell "\"event\":\"heartbeat\",$turn"
+                sleep 0.25
+            done
+            ;;
         *endless*)
             awaited a
             attention "\"prompt\":\"?\",\"options\":[\"$long\",\"$long\",\"$long\"],\"reply\":\"a\""

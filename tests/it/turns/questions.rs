@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{Event, EventStream, TestApp, Tested, eventually};
 
 /// A server whose agent asks by hooks, as its messages say.
-async fn asker(variables: &[(&str, &str)]) -> Tested<TestApp> {
+pub(super) async fn asker(variables: &[(&str, &str)]) -> Tested<TestApp> {
     let mut app = TestApp::prepare(variables)?;
     let (profiles, script) = (app.root().join("profiles"), app.root().join("asker.sh"));
     fs::create_dir_all(&profiles)?;
@@ -142,6 +142,14 @@ async fn questions_side_by_side_are_replied_to_one_by_one_also_after_a_restart()
     // Recorded, too: so the next server knows what was told.
     assert_eq!(app.nobody().get("/readyz").await?.status, 200);
     app.restart(Signal::KILL).await?;
+    // A page that has gone on listening takes no open question for answered.
+    let mut stream = user.stream(&turn, Some(&last)).await?;
+    thinking(&mut stream, |event| {
+        assert_ne!(event.data["upstream"], "working");
+        event.data["upstream"] == "attention"
+    })
+    .await?;
+    drop(stream);
     for (name, next) in [("b", Some("a?")), ("a", None)] {
         eventually(
             "the reply to be taken",
@@ -193,7 +201,7 @@ async fn a_reply_to_one_question_decides_no_other_also_after_a_restart() -> Test
 
 #[tokio::test]
 async fn what_is_asked_in_the_terminal_only_does_not_hold_up_the_deadline() -> Tested {
-    let app = asker(&[("PALIADIN_TURN__DEADLINE", "4s"), ("PALIADIN_TURN__SILENCE_TIMEOUT", "1s")]).await?;
+    let app = asker(&[("PALIADIN_TURN__DEADLINE", "6s"), ("PALIADIN_TURN__SILENCE_TIMEOUT", "3s")]).await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("terminal").await?;
     assert_eq!(user.stream(&turn, None).await?.until("attention").await?.data["kind"], "dialog");

@@ -76,7 +76,15 @@ async fn an_interrupt_is_seen_though_the_transcript_could_not_be_read_for_a_mome
     let server = app.server_pid()?;
     let before = getrlimit(Resource::Nofile);
     let limit = |current| prlimit(Pid::from_raw(server), Resource::Nofile, Rlimit { current, ..before });
-    limit(Some(limit_for(server, TO_READ_REPORTS)?))?;
+    // What is open for a moment only would count.
+    let (mut last, mut times) = (0, 0);
+    let at_rest = eventually("a server at rest", async || {
+        let now = limit_for(server, TO_READ_REPORTS)?;
+        times = if now == last { times + 1 } else { 0 };
+        last = now;
+        Ok((times == 5).then_some(now))
+    });
+    limit(Some(at_rest.await?))?;
     let mut reports = File::options().append(true).open(app.spool()?.join("out/events.jsonl"))?;
     let named = json!({"at": 1, "event": "transcript", "turn_id": turn.turn_id, "path": transcript, "from": 0,
         "prompt": "t1"});

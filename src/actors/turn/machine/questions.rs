@@ -24,6 +24,10 @@ pub(super) struct Asked {
     pub(super) options: Vec<String>,
     /// Such a question stays open until that very one is over, whatever else the agent does meanwhile.
     pub(super) name: Option<QuestionName>,
+    /// When it is over, that will be told.
+    pub(super) is_told: bool,
+    /// It is seen in the terminal now.
+    pub(super) is_seen: bool,
 }
 
 impl Asked {
@@ -84,12 +88,17 @@ impl Machine {
         self.asked.last().filter(|asked| !asked.is_dialog() && !self.behind).map(|_| self.attentions)
     }
 
-    /// How time counts while the agent waits for a person. What it reports of a question for the terminal may be all that is
-    /// ever heard of it: that somebody refuses, say, no program tells.
+    /// A person may be waited for: what an earlier owner has told last is a question, and it is not known whether it is over.
+    pub fn may_ask(&self) -> bool {
+        self.behind && self.told.asked.is_some()
+    }
+
+    /// How time counts while the agent waits for a person. What it reports of a question that is decided in the terminal may
+    /// be all that is ever heard of it: that somebody refuses, say, no program tells.
     pub fn rest(&self) -> Rest {
         match self.asked.as_slice() {
             [] => Rest::Nothing,
-            asked if asked.iter().all(|asked| asked.is_dialog() && asked.name.is_some()) => Rest::Silence,
+            asked if asked.iter().all(|asked| asked.name.is_some() && !asked.is_told) => Rest::Silence,
             _ => Rest::Both,
         }
     }
@@ -124,9 +133,8 @@ impl Machine {
     /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
     fn put(mut self) -> (Self, Vec<Effect>) {
         let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
-        // What is seen in the terminal is so now; what was reported may be over, as later reports tell.
-        let is_seen = asked.is_dialog() && asked.name.is_none();
-        if self.behind && !is_seen {
+        // What was reported may be over, as later reports tell.
+        if self.behind && !asked.is_seen {
             self.read += u32::from(!asked.is_dialog());
             return (self, vec![Effect::Attention(true)]);
         }
@@ -144,10 +152,17 @@ impl Machine {
         if !std::mem::take(&mut self.behind) {
             return (self, Vec::new());
         }
-        let Some(asked) = self.asked.last() else { return (self, Vec::new()) };
+        let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
         // Without a name it may be asked a second time.
         let is_known = asked.name.is_some() || asked.is_dialog() || self.read == self.told.attentions;
-        if is_known && self.told.asked.take() == Some(asked.data()) { (self, Vec::new()) } else { self.put() }
+        if is_known && self.told.asked.take() == Some(asked.data()) {
+            return (self, vec![Effect::Attention(true)]);
+        }
+        // One that was put before may not have been recorded. What is typed in reply bears its number.
+        if !asked.is_dialog() {
+            self.attentions = self.attentions.max(self.read.saturating_sub(1));
+        }
+        self.put()
     }
 
     /// These are not asked any more: the one before the last is put to a person again, if the last is one of them.

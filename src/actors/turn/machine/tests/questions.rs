@@ -152,9 +152,9 @@ fn leave_is_given_by_an_option_and_a_question_answered_by_any_text() {
 
 #[test]
 fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
-    let ask = |kind: &str| Input::Agent(attention(kind, "?", &[], None));
+    let ask = || Input::Agent(attention("question", "?", &[], None));
     let told = told(&[Effect::Emit(EventKind::Attention, json!({ "kind": "question", "prompt": "?", "options": [] }))]);
-    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("dialog")];
+    let ready = [Input::Ready("%1".to_owned()), Input::Claimed, Input::Agent(AgentEvent::Dialog("?".to_owned()))];
     let mut steps =
         ready.into_iter().fold((Machine::resumed(told), Vec::new()), |(machine, _), input| machine.step(input));
     // It is told anew, whatever an earlier owner has told; and before the agent is seen to have the turn.
@@ -167,7 +167,7 @@ fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
     assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
     // The question that the earlier owner has told is still the first one, and is put to the person again, who has seen the
     // dialog since.
-    steps = steps.0.step(ask("question"));
+    steps = steps.0.step(ask());
     assert_eq!(steps.1, [Effect::Attention(true)]);
     steps = steps.0.step(Input::Agent(AgentEvent::CaughtUp));
     assert_eq!(questions(&steps.1).0.len(), 1);
@@ -181,6 +181,36 @@ fn what_is_asked_again_while_nobody_listens_is_another_question_though_it_has_no
     let again = [ask(), AgentEvent::Activity(None), ask()];
     let (machine, effects) = taken_up_by_another(&before, &again);
     assert_eq!((questions(&effects).0.len(), machine.reply("x")), (1, question(2)));
+    // The numbers are the agent's, also where what was told is not all recorded: what is typed in reply bears them.
+    let (machine, effects) = taken_up_by_another(&[], &again);
+    assert_eq!((questions(&effects).0.len(), machine.reply("x")), (1, question(2)));
+    let (machine, _) = taken_up_by_another(&[], &[ask()]);
+    assert_eq!(machine.reply("x"), question(1));
+}
+
+#[test]
+fn what_was_told_last_may_still_be_asked_until_all_is_read_anew() {
+    let ask = || attention("question", "?", &[], None);
+    let (_, before) = run(inputs(&[ask()]));
+    assert!(Machine::resumed(told(&before)).may_ask() && !Machine::resumed(told(&[])).may_ask());
+    for (reports, waits) in [(vec![ask()], true), (vec![ask(), AgentEvent::Activity(None)], false)] {
+        let (machine, effects) = taken_up_by_another(&before, &reports);
+        assert_eq!((effects.last(), machine.may_ask()), (Some(&Effect::Attention(waits)), false));
+    }
+}
+
+#[test]
+fn a_dialog_that_was_only_reported_is_not_told_again_and_one_that_is_seen_is() {
+    let reported = || {
+        let (kind, prompt, options) = (DIALOG.to_owned(), "old".to_owned(), Vec::new());
+        AgentEvent::Attention { kind, prompt, options, name: None, reply: false }
+    };
+    let (_, before) = run(inputs(&[reported()]));
+    let goes_on = AgentEvent::Activity(None);
+    let (machine, effects) = taken_up_by_another(&before, &[reported(), goes_on.clone()]);
+    assert_eq!((questions(&effects).0.len(), machine.rest()), (0, Rest::Nothing));
+    let (machine, effects) = taken_up_by_another(&before, &[reported(), goes_on, AgentEvent::Dialog("new".to_owned())]);
+    assert_eq!((questions(&effects).0.len(), machine.rest()), (1, Rest::Both));
 }
 
 /// The events that these effects show, and their bytes.
@@ -210,7 +240,7 @@ fn questions_that_come_and_go_cost_in_proportion_to_what_the_agent_says() {
         assert_eq!(data["kind"] == "permission", data["prompt"] == long.as_str(), "{data}");
     }
     assert_eq!((machine.asks(), machine.reply("allow")), (None, Err(NoReply::InTerminal)));
-    assert_eq!(machine.rest(), Rest::Silence);
+    assert_eq!(machine.rest(), Rest::Both, "its hook waits, and tells when it is decided");
     let (machine, effects) = machine.step(Input::Agent(AgentEvent::AttentionOver { name: named("a") }));
     assert_eq!((effects.as_slice(), machine.rest()), ([Effect::Attention(false)].as_slice(), Rest::Nothing));
 }
@@ -227,7 +257,10 @@ fn questions_of_ordinary_length_are_told_again_as_often_as_need_be() {
 
 #[test]
 fn a_question_for_the_terminal_is_open_until_it_is_over_itself() {
-    let ask = |name: &str| Input::Agent(attention("dialog", name, &[], named(name)));
+    let ask = |name: &str| {
+        let (kind, prompt, options) = (DIALOG.to_owned(), name.to_owned(), Vec::new());
+        Input::Agent(AgentEvent::Attention { kind, prompt, options, name: named(name), reply: false })
+    };
     let over = |name: &str| Input::Agent(AgentEvent::AttentionOver { name: named(name) });
     let ready = [Input::Ready("%1".to_owned()), Input::Claimed, ask("a"), ask("b")];
     let goes_on = [AgentEvent::Activity(Some("reading".to_owned())), AgentEvent::Delta("x".to_owned())];
