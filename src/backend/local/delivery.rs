@@ -153,7 +153,7 @@ fn placed(agent: &Incarnation, event: AgentEvent) -> AgentEvent {
             AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, name, reply: false }
         }
         AgentEvent::Attention { kind, prompt, options, name, .. }
-            if agent.config.profile.reply == Some(ReplyManner::Line) =>
+            if agent.config.profile.reply == Some(ReplyManner::Line) && kind != DIALOG =>
         {
             AgentEvent::Attention { kind, prompt, options, name, reply: true }
         }

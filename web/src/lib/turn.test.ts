@@ -204,6 +204,10 @@ test("a question that is open although the answer went on is shown again", () =>
   const told = after(sent, asks("1-2"), delta("1-3", "x"), delta("1-4", "y"));
   expect(after(told, thinking("attention"))).toMatchObject({ attention: { id: "1-2" }, phase: "asking" });
   expect(after(told, thinking("answering"), thinking("attention")).attention).toBeNull();
+  // While another server takes the turn up.
+  const waiting = after(sent, asks("1-2"), thinking("queued"));
+  expect(waiting.attention).toBeNull();
+  expect(after(waiting, thinking("attention"))).toMatchObject({ attention: { id: "1-2" }, phase: "asking" });
   expect(after(told, asks("1-5"), thinking("attention")).attention?.id).toBe("1-5");
 });
 

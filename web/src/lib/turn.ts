@@ -48,7 +48,10 @@ export interface TurnView {
    * and the same in every tab.
    */
   attention: (Attention & { id: string; answered: boolean; number: number }) | null;
-  /** What it asked when a piece of the answer came: it may still ask, which the next `thinking` tells. */
+  /**
+   * What it asked when a piece of the answer came, or a server took the turn up again: it may still ask, which the next
+   * `thinking` tells.
+   */
   askedBefore: TurnView["attention"];
   /** Why it failed. `message` is empty where only the code is known. */
   error: { code: string; message: string; retryable: boolean } | null;
@@ -220,7 +223,9 @@ function thinking(view: TurnView, data: ThinkingData, now: number): TurnView {
   };
   const attention = data.upstream === "attention" ? (view.attention ?? view.askedBefore) : null;
   if (attention) return { ...view, ...common, attention, phase: "asking" };
-  if (data.upstream === "queued") return { ...view, ...common, attention };
+  if (data.upstream === "queued") {
+    return { ...view, ...common, attention, askedBefore: view.attention ?? view.askedBefore };
+  }
   const phase = view.text === "" ? "working" : "answering";
   return { ...view, ...common, attention, phase, position: null };
 }

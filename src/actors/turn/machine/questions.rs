@@ -132,7 +132,11 @@ impl Machine {
 
     /// Puts the last question to a person. Every time it is a new one to them, which has a number of its own.
     fn put(mut self) -> (Self, Vec<Effect>) {
-        let Some(asked) = self.asked.last() else { return (self, vec![Effect::Attention(false)]) };
+        let Some(asked) = self.asked.last() else {
+            // Until all is read anew, what was told last may still be asked.
+            let waits = self.may_ask();
+            return (self, vec![Effect::Attention(waits)]);
+        };
         // What was reported may be over, as later reports tell.
         if self.behind && !asked.is_seen {
             self.read += u32::from(!asked.is_dialog());

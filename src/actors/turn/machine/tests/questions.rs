@@ -162,7 +162,8 @@ fn a_dialog_is_answered_in_the_terminal_and_none_of_the_agents_questions() {
     assert_eq!(steps.0.rest(), Rest::Both);
     assert_eq!((steps.0.asks(), steps.0.reply("x")), (None, Err(NoReply::InTerminal)));
     steps = steps.0.step(Input::Agent(AgentEvent::AttentionOver { name: None }));
-    assert_eq!(steps.1, [Effect::Attention(false)]);
+    // What was told before that may still be asked.
+    assert_eq!(steps.1, [Effect::Attention(true)]);
     assert_eq!(steps.0.rest(), Rest::Nothing);
     assert_eq!(steps.0.reply("x"), Err(NoReply::NothingAsked));
     // The question that the earlier owner has told is still the first one, and is put to the person again, who has seen the
@@ -197,6 +198,16 @@ fn what_was_told_last_may_still_be_asked_until_all_is_read_anew() {
         let (machine, effects) = taken_up_by_another(&before, &reports);
         assert_eq!((effects.last(), machine.may_ask()), (Some(&Effect::Attention(waits)), false));
     }
+}
+
+#[test]
+fn what_was_asked_before_that_does_not_end_the_wait() {
+    let ask = |prompt: &str| attention("question", prompt, &[], None);
+    let reports = [ask("first"), AgentEvent::Activity(Some("reading".to_owned())), ask("second")];
+    let (_, before) = run(inputs(&reports));
+    let (machine, effects) = taken_up_by_another(&before, &reports);
+    assert!(!effects.contains(&Effect::Attention(false)), "{effects:?}");
+    assert_eq!((questions(&effects).0.len(), machine.reply("x")), (0, question(2)));
 }
 
 #[test]
