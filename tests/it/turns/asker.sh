@@ -32,6 +32,9 @@ while IFS= read -r line; do
                 printf '{"at":0,"event":"attention_over",%s,"reply":"b"}\n' "$turn"
             done >> "$out/events.jsonl"
             stat -c %s "$out/events.jsonl" > "$HOME/size"
+            attention '"prompt":"That is all."'
+            # An answer may be seen before what was reported just before it.
+            go_on
             ;;
         *"side by side"*)
             for name in a b c; do
