@@ -8,7 +8,7 @@ use serde_json::json;
 use super::memory::with_claude;
 use super::{QUICK, agent_of};
 use crate::harness::processes::Process;
-use crate::harness::{TestApp, Tested, eventually};
+use crate::harness::{Accepted, Client, TestApp, Tested, eventually};
 
 /// Sessions at once: what is tested is a race.
 const SESSIONS: usize = 8;
@@ -171,12 +171,18 @@ async fn so_it_is_where_its_turn_still_runs() -> Tested {
     Ok(())
 }
 
+/// A turn that its agent works on when it is given up.
+async fn given_up(user: &Client) -> Tested<Accepted> {
+    let hangs = user.ask("!hang").await?;
+    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    Ok(hangs)
+}
+
 #[tokio::test]
 async fn a_turn_that_cannot_be_read_does_not_keep_those_after_it_waiting() -> Tested {
     let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "2s")]).await?;
     let user = app.user("ann@example.org")?;
-    let hangs = user.ask("!hang").await?;
-    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    let hangs = given_up(&user).await?;
     app.stop(Signal::KILL)?;
     let spoil = "UPDATE paliadin_turns SET error_code = 'of another version' WHERE turn_id = ?1";
     assert_eq!(app.database().await?.run(spoil, &[&hangs.turn_id]).await?, 1);
@@ -190,8 +196,7 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
     let settings = [("PALIADIN_TURN__DEADLINE", "2s"), ("PALIADIN_TURN__DRAIN_TIMEOUT", "5min"), QUICK];
     let mut app = TestApp::with(&settings).await?;
     let user = app.user("ann@example.org")?;
-    let hangs = user.ask("!hang").await?;
-    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    given_up(&user).await?;
     let left = agent_of(&app, &user, None).await?;
     app.arm_hold("takeover.read")?;
     app.restart(Signal::KILL).await?;
@@ -208,8 +213,7 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
 async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
     let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "2s")]).await?;
     let user = app.user("ann@example.org")?;
-    let hangs = user.ask("!hang").await?;
-    assert_eq!(user.ended(&hangs).await?["error_code"], "timeout");
+    given_up(&user).await?;
     app.arm_hold("takeover.read")?;
     app.restart(Signal::KILL).await?;
     app.held("takeover.read").await?;

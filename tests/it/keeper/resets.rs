@@ -13,14 +13,23 @@ use crate::harness::{TestApp, Tested, eventually};
 /// Does not get ready, and minds no hangup.
 const STUBBORN: &str = "trap '' HUP; while :; do sleep 0.2; done";
 
-#[tokio::test]
-async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested {
+/// A server whose agent does not get ready, until `mended` is in the state directory.
+async fn never_ready() -> Tested<TestApp> {
     let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
     app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
     app.boot().await?;
+    Ok(app)
+}
+
+fn is_hanging(process: &Process) -> bool {
+    process.arguments == ["sleep", "infinity"]
+}
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested {
+    let app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
     let hangs =
         eventually("the agent to be started", async || Ok(app.processes()?.into_iter().find(is_hanging))).await?;
     assert_eq!(user.reset().await?, json!({ "ok": true }));
@@ -33,9 +42,7 @@ async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested 
 
 #[tokio::test]
 async fn nor_for_one_that_is_taken_over_and_does_not_get_ready() -> Tested {
-    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
-    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
-    app.boot().await?;
+    let mut app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
     super::agent_is(&user, "starting").await?;
@@ -69,12 +76,9 @@ async fn nor_for_one_that_was_left_and_does_not_stop_its_work() -> Tested {
 
 #[tokio::test]
 async fn nor_does_the_next_keeper_wait_for_one_that_a_failed_keeper_has_started() -> Tested {
-    let mut app = TestApp::prepare(&[("PALIADIN_AGENT__READY_TIMEOUT", "10m")])?;
-    app.agent_after("test -e \"$PALIADIN_SPOOL/../../mended\" || exec sleep infinity")?;
-    app.boot().await?;
+    let app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    let is_hanging = |process: &Process| process.arguments == ["sleep", "infinity"];
     eventually("the agent to be started", async || Ok(app.processes()?.iter().any(is_hanging).then_some(()))).await?;
     fs::write(app.state().join("mended"), "")?;
     // It fails when it is told that nobody waits for the agent any more.

@@ -221,18 +221,24 @@ async fn a_reset_while_the_agent_makes_room_ends_the_turns_that_wait() -> Tested
     Ok(())
 }
 
-#[tokio::test]
-async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
+/// A server with room for one agent. Ann's waits to be started again, unasked: meanwhile its place is another one's. Gives
+/// Ann, Bob and the owner.
+async fn backing_off() -> Tested<(TestApp, Client, Client, Client)> {
     let settings = [("PALIADIN_AGENT__MAX_LIVE", "1"), ("PALIADIN_AGENT__RESTART_BACKOFF", "2s")];
     let app = TestApp::with(&settings).await?;
     let (ann, bob, admin) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.owner()?);
     assert_eq!(ann.response("!count").await?, "1");
     app.process(crate::harness::processes::Process::is_agent)?.kill()?;
-    // While it waits to be started again, unasked, its place is another one's.
     eventually("its backoff", async || {
         Ok(note_of(&admin, &ann, "pane").await?.contains("waiting before").then_some(()))
     })
     .await?;
+    Ok((app, ann, bob, admin))
+}
+
+#[tokio::test]
+async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
+    let (_app, ann, bob, admin) = backing_off().await?;
     let hangs = bob.ask("!hang").await?;
     bob.stream(&hangs, None).await?.until("meta").await?;
     let waits = ann.ask("!count").await?;
@@ -251,15 +257,7 @@ async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
 
 #[tokio::test]
 async fn nor_one_that_idles() -> Tested {
-    let settings = [("PALIADIN_AGENT__MAX_LIVE", "1"), ("PALIADIN_AGENT__RESTART_BACKOFF", "2s")];
-    let app = TestApp::with(&settings).await?;
-    let (ann, bob, admin) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.owner()?);
-    assert_eq!(ann.response("!count").await?, "1");
-    app.process(crate::harness::processes::Process::is_agent)?.kill()?;
-    eventually("its backoff", async || {
-        Ok(note_of(&admin, &ann, "pane").await?.contains("waiting before").then_some(()))
-    })
-    .await?;
+    let (_app, ann, bob, admin) = backing_off().await?;
     assert_eq!(bob.response("!count").await?, "1");
     bob.session_is("idle").await?;
     eventually("the end of the backoff", async || {
