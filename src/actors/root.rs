@@ -67,7 +67,7 @@ impl Tree {
             streams,
             registry: registry.clone(),
             seats,
-            limits,
+            limits: Arc::new(limits),
             node,
         };
         let actor = RootActor { wiring, address: root_address, recorder: recorder_address, sessions: sessions.clone() };

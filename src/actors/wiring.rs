@@ -64,7 +64,7 @@ pub struct Wiring {
     /// The places for live agents.
     pub seats: Arc<Seats>,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// This process, as an owner of agent sessions.
     pub node: Arc<str>,
 }

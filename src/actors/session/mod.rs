@@ -148,9 +148,10 @@ pub struct SessionState {
     kept: bool,
     /// It looks for an agent that was left: nothing is run before it has told.
     taking_over: bool,
-    current: Option<Current>,
+    // Both on the heap: a session that idles holds no room for a turn.
+    current: Option<Box<Current>>,
     /// What an earlier owner left running: run before anything else.
-    left: Option<Left>,
+    left: Option<Box<Left>>,
     /// Waiting for the agent to be idle before anything is typed.
     draining: Option<Draining>,
     /// The agent is being ended, by a reset or for another user: nothing is run until it is through.
@@ -237,7 +238,7 @@ impl Actor for SessionActor {
             kept: false,
             taking_over: false,
             current: None,
-            left,
+            left: left.map(Box::new),
             draining: None,
             ending: false,
             giving: false,
@@ -274,7 +275,7 @@ impl Actor for SessionActor {
         state: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
         if let Some(left) = state.left.take() {
-            self.go_on(&myself, state, left).await?;
+            Box::pin(self.go_on(&myself, state, *left)).await?;
         }
         self.look(state);
         Ok(())

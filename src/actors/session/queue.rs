@@ -174,7 +174,7 @@ impl SessionActor {
         };
         let (actor, _) = Actor::spawn_linked(None, runner, turn.clone(), myself.get_cell()).await?;
         state.children.started(Child::Turn(turn_id), ChildSpec::TEMPORARY, &actor.get_cell(), address.gauge());
-        state.current = Some(Current { turn, address });
+        state.current = Some(Box::new(Current { turn, address }));
         Ok(())
     }
 
