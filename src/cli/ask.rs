@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Args)]
 #[command(
     after_help = "Exit status: 0 answered, 1 the turn failed, 2 bad arguments, 3 the server cannot be reached,\n\
-    4 not signed in or not allowed, 5 refused (too large, queue full, not found), 6 worth trying again\n\n\
+    4 not signed in or not allowed, 5 refused (too large, not found), 6 worth trying again (queue full, busy)\n\n\
     The token is taken from PALIADIN_TOKEN, or from the file that a server on this host made for its own account."
 )]
 pub struct Ask {

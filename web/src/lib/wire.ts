@@ -95,8 +95,8 @@ export interface Status {
 }
 
 /**
- * One's agent session, or that of the conversation which was asked for; `null` in `Status` until its first turn since
- * the server started.
+ * One's agent session, or that of the conversation which was asked for; `null` in `Status` where it has had no turn
+ * since the server started, which found neither an open turn nor an agent of it.
  */
 export interface AgentSession {
   name: string;
