@@ -339,8 +339,8 @@ impl Profile {
 pub struct Places<'a> {
     /// `{paliadin}`: this program's own path.
     pub own: &'a Path,
-    /// `{settings}`: the path of the generated settings, where there are some.
-    pub settings: Option<&'a Path>,
+    /// `{settings}`: the path of the generated settings; only a profile that has some names it.
+    pub settings: &'a Path,
     /// `{session}`: the agent session's name.
     pub session: &'a str,
     /// `{spool}`: the path of its spool.
@@ -353,7 +353,7 @@ impl Places<'_> {
         let shown = |path: &Path| path.display().to_string();
         let known = [
             ("{paliadin}", shown(self.own)),
-            (SETTINGS, self.settings.map(shown).unwrap_or_default()),
+            (SETTINGS, shown(self.settings)),
             (SESSION, self.session.to_owned()),
             ("{spool}", shown(self.spool)),
         ];

@@ -130,7 +130,7 @@ pub struct LeftAgent {
     pub works_on: Option<TurnId>,
     /// It says by itself when it is done with a turn, also with one that it has answered by a file.
     pub tells_end: bool,
-    /// It was not started as one would be now: it is to be ended when it is done.
+    /// It was not started as one would be now, or is at work without having got ready: it is to be ended when it is done.
     pub outdated: bool,
 }
 

@@ -89,31 +89,35 @@ impl Open {
         self.asked.iter().filter(move |asked| !asked.allowed && asked.tool == tool)
     }
 
-    /// The question that is over, since this use of a tool is. Of a question without one, any will do.
+    /// The question that is over, since this use of a tool is.
     pub(super) fn settled(&self, tool: &str) -> Option<&Asked> {
         let allowed = self.asked.iter().find(|asked| asked.allowed && asked.tool == tool);
-        allowed.or_else(|| self.questions(tool).next()).or_else(|| self.questions("").next())
+        allowed.or_else(|| self.questions(tool).next())
     }
 }
 
 /// The open turn and its questions; `None` also where the turn's file is not what it must be.
 pub(super) fn recall(out: &Path) -> Option<Open> {
     let turn: OpenTurn = read(&out.join(FILE))?;
-    let mut asked: Vec<Asked> = files(out)
-        .filter_map(|path| {
-            let file = path.file_name()?.to_str()?;
-            let (name, allowed) = match file.strip_prefix(ASKED) {
-                Some(name) => (name, false),
-                None => (file.strip_prefix(ALLOWED)?, true),
-            };
-            let asked: Asked = read(&path)?;
-            // A file that is just being written has another name than its question.
-            (asked.turn_id == turn.turn_id && asked.name.as_str() == name).then_some(Asked { allowed, ..asked })
-        })
-        .take(MAX_QUESTIONS)
-        .collect();
+    let found = files(out).filter_map(|path| {
+        let file = path.file_name()?.to_str()?;
+        let (name, allowed) = match file.strip_prefix(ASKED) {
+            Some(name) => (name, false),
+            None => (file.strip_prefix(ALLOWED)?, true),
+        };
+        Some((name.to_owned(), allowed, path))
+    });
+    let mut found: Vec<_> = found.collect();
     // Names begin with the time.
-    asked.sort_by(|one, other| one.name.cmp(&other.name));
+    found.sort_unstable();
+    let read = |(name, allowed, path): (String, bool, PathBuf)| {
+        let asked: Asked = read(&path)?;
+        // A file that is just being written has another name than its question.
+        (asked.turn_id == turn.turn_id && asked.name.as_str() == name).then_some(Asked { allowed, ..asked })
+    };
+    // What is open is among the newest.
+    let mut asked: Vec<_> = found.into_iter().rev().filter_map(read).take(MAX_QUESTIONS).collect();
+    asked.reverse();
     let mut given_up = Vec::new();
     for asked in asked.iter_mut().filter(|asked| asked.reply && !asked.allowed && !is_claimed(out, asked)) {
         given_up.push(asked.clone());

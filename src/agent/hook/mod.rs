@@ -95,8 +95,8 @@ fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<
         let is_news = memory::close(out, asked)? && !asked.allowed;
         Ok(is_news.then(|| ask::over(asked)))
     });
-    if meaning.signals.iter().any(|signal| matches!(signal, Signal::Activity { .. })) {
-        // The agent goes on: the server takes what no use of a tool asked for over, too.
+    if meaning.signals.iter().any(|signal| matches!(signal, Signal::Activity { .. } | Signal::Said { .. })) {
+        // The agent goes on: the server, too, takes for over what no use of a tool asked.
         for asked in open.iter().flat_map(|open| open.questions("")) {
             let _ = memory::close(out, asked);
         }

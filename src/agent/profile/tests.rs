@@ -23,7 +23,7 @@ fn claude_is_found_where_it_is_installed_and_gets_settings() {
     assert_eq!((claude.name.as_str(), claude.hooks), ("claude", Some(Hooks::Claude)));
     let places = Places {
         own: Path::new("/bin/paliadin"),
-        settings: Some(Path::new("/spool/in/settings.json")),
+        settings: Path::new("/spool/in/settings.json"),
         session: "s",
         spool: Path::new("/spool"),
     };
@@ -39,7 +39,8 @@ fn placeholders_are_put_in_place_once_wherever_they_may_stand() {
                 launch = ['run', '--as={session}']\nowner = 'a-{session}'\nnewline = 'lf'\n\
                 interrupt_key = 'Escape'\nenvironment = { AT = '{spool}/x' }\n";
     let profile = Profile::parse("mine", text, "here").unwrap();
-    let places = Places { own: Path::new("/{session}"), settings: None, session: "s-1", spool: Path::new("/sp") };
+    let places =
+        Places { own: Path::new("/{session}"), settings: Path::new(""), session: "s-1", spool: Path::new("/sp") };
     assert_eq!(profile.argv(&places), ["run", "--as=s-1", "/{session}", "s-1s-1", "/sp/in:{spool", "{unknown}{"]);
     assert_eq!(profile.variables(&places), [("AT".to_owned(), "/sp/x".to_owned())]);
     assert_eq!((profile.owner_of("s-1").as_deref(), profile.only_owner()), (Some("a-s-1"), None));

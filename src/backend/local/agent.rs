@@ -89,8 +89,10 @@ impl Agent for Incarnation {
         let info = self.server.pane(&self.terminal.pane).await.ok()??;
         // tmux counts whole seconds: what it printed last may have come at the end of that second.
         let printed = UNIX_EPOCH + Duration::from_secs(u64::try_from(info.activity?).ok()? + 1);
-        let last = self.spool.written_at(turn).map_or(printed, |written| written.max(printed));
-        Some(SystemTime::now().duration_since(last).unwrap_or_default())
+        let now = SystemTime::now();
+        // A file's time is what its owner says: one that is still to come tells nothing.
+        let written = self.spool.written_at(turn).filter(|written| *written <= now);
+        Some(now.duration_since(printed.max(written.unwrap_or(printed))).unwrap_or_default())
     }
 
     async fn interrupt(&self, turn: TurnId) -> Result<(), BackendError> {

@@ -145,20 +145,17 @@ pub(super) fn died(how: &str) -> BackendError {
 }
 
 /// A question for which no hook waits, where replies go to hooks, is one for the terminal. Where they are typed, none waits.
-fn placed(agent: &Incarnation, event: AgentEvent) -> AgentEvent {
-    match event {
-        AgentEvent::Attention { prompt, options, name, reply: false, .. }
-            if agent.config.profile.reply == Some(ReplyManner::Hook) =>
-        {
-            AgentEvent::Attention { kind: DIALOG.to_owned(), prompt, options, name, reply: false }
+fn placed(agent: &Incarnation, mut event: AgentEvent) -> AgentEvent {
+    if let AgentEvent::Attention { kind, reply, .. } = &mut event
+        && !*reply
+    {
+        match agent.config.profile.reply {
+            Some(ReplyManner::Hook) => DIALOG.clone_into(kind),
+            Some(ReplyManner::Line) => *reply = *kind != DIALOG,
+            None => {}
         }
-        AgentEvent::Attention { kind, prompt, options, name, .. }
-            if agent.config.profile.reply == Some(ReplyManner::Line) && kind != DIALOG =>
-        {
-            AgentEvent::Attention { kind, prompt, options, name, reply: true }
-        }
-        event => event,
     }
+    event
 }
 
 /// Reports what the turn's files show until they show its end.

@@ -54,9 +54,8 @@ fn owner(account: Option<&Account>) -> Owner {
 }
 
 fn spec(config: &LocalConfig, session: &str, account: Option<&Account>, spool: &Spool) -> SpawnSpec {
-    let (profile, own) = (&config.profile, config.own_program.as_path());
-    let settings = profile.settings(own, &config.agent_version).map(|_| spool.settings());
-    let places = Places { own, settings: settings.as_deref(), session, spool: spool.path() };
+    let (profile, settings) = (&config.profile, spool.settings());
+    let places = Places { own: &config.own_program, settings: &settings, session, spool: spool.path() };
     let mut env = BTreeMap::new();
     let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
     if let Some(account) = account {
@@ -78,14 +77,11 @@ fn spec(config: &LocalConfig, session: &str, account: Option<&Account>, spool: &
 
 /// The spool of a session, if there is one.
 pub(super) fn spool(config: &LocalConfig, session: &str) -> Option<Spool> {
-    let owner = match config.profile.owner_of(session).map(|name| Account::find(&name)) {
-        None => Owner::Server,
-        Some(Ok(account)) => account.owner(),
-        Some(Err(error)) => {
-            tracing::debug!(session, %error, "nothing in this spool can be used");
-            Owner::Unknown
-        }
-    };
+    let account = config.profile.owner_of(session).map(|name| Account::find(&name)).transpose();
+    let owner = account.map(|account| owner(account.as_ref())).unwrap_or_else(|error| {
+        tracing::debug!(session, %error, "nothing in this spool can be used");
+        Owner::Unknown
+    });
     Spool::existing(&config.spool, session, owner)
 }
 

@@ -46,31 +46,20 @@ impl LocalBackend {
         Ok(Arc::new(Incarnation::new(self.config.clone(), server, pane, spool, watched, memory)))
     }
 
-    /// The agent of this session that is there and ready, if it was started as `launch` says, and the turn on which it may
-    /// be at work. Whatever else there is under this name is left for the caller to end.
-    async fn find_fitting(
+    /// The agent in this pane, once it is ready, and the turn on which it may be at work; `None` where it does not get ready.
+    async fn ready_in(
         &self,
-        server: &Server,
-        session: &str,
-        launch: &str,
-        memory: &Memory,
+        agent: Arc<Incarnation>,
+        info: &PaneInfo,
         given_up: &CancellationToken,
     ) -> Result<Option<(Arc<Incarnation>, Option<TurnId>)>, BackendError> {
-        let panes = again(|| server.panes()).await.map_err(|error| unavailable(&error))?;
-        let fits =
-            |pane: &&PaneInfo| pane.session_name == session && !pane.dead && pane.launch.as_deref() == Some(launch);
-        let mut fitting = panes.iter().filter(fits);
-        let (Some(info), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
-        let Some(spool) = launch::spool(&self.config, session) else { return Ok(None) };
-        let agent = self.take_over(server.clone(), info, spool, memory.clone())?;
         if !info.ready
             && let Err(error) = wait_until_ready(&agent, self.config.ready_timeout, given_up).await
         {
             return if given_up.is_cancelled() { Err(error) } else { Ok(None) };
         }
-        let last = last_turn(info);
-        let works_on = match last {
-            Some(turn) if !self.has_ended(session, turn).await => Some(turn),
+        let works_on = match last_turn(info) {
+            Some(turn) if !self.has_ended(&info.session_name, turn).await => Some(turn),
             _ => None,
         };
         Ok(Some((agent, works_on)))
@@ -83,22 +72,27 @@ impl LocalBackend {
         memory: &Memory,
         given_up: &CancellationToken,
     ) -> Result<Option<LeftAgent>, BackendError> {
-        let is_left = |pane: &PaneInfo| pane.session_name == session && !pane.dead;
-        let Some(info) = self.panes().await?.into_iter().find(is_left) else { return Ok(None) };
+        let mut left = self.panes().await?;
+        left.retain(|pane| pane.session_name == session && !pane.dead);
+        let Some(info) = left.first() else { return Ok(None) };
         let server = self.server().await?;
-        let launch = launch::prepare(&self.config, session)?.1.fingerprint();
+        let (spool, spec) = launch::prepare(&self.config, session)?;
+        let take_over = |info| self.take_over(server.clone(), info, spool.clone(), memory.clone());
         let tells_end = self.config.profile.hooks.is_some();
-        if let Some((agent, works_on)) = self.find_fitting(&server, session, &launch, memory, given_up).await? {
+        let launch = spec.fingerprint();
+        let mut fitting = left.iter().filter(|pane| pane.launch.as_deref() == Some(launch.as_str()));
+        if let (Some(info), None) = (fitting.next(), fitting.next())
+            && let Some((agent, works_on)) = self.ready_in(take_over(info)?, info, given_up).await?
+        {
             tracing::info!(session, place = agent.place(), "taking over the agent that was left");
             return Ok(Some(LeftAgent { agent, works_on, tells_end, outdated: false }));
         }
         // It may still come to an answer that is wanted.
-        if let (Some(turn), Some(spool)) = (last_turn(&info), launch::spool(&self.config, session))
+        if let Some(turn) = last_turn(info)
             && self.is_at_work(session, turn).await
         {
             tracing::info!(session, "the agent that was left was started otherwise, or is not ready; it works still");
-            let agent = self.take_over(server, &info, spool, memory.clone())?;
-            return Ok(Some(LeftAgent { agent, works_on: Some(turn), tells_end, outdated: true }));
+            return Ok(Some(LeftAgent { agent: take_over(info)?, works_on: Some(turn), tells_end, outdated: true }));
         }
         tracing::info!(session, "the agent that was left was started otherwise, or is not ready; ending it");
         self.clear(&server, |name| name == session).await?;

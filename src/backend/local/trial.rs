@@ -132,7 +132,7 @@ impl LocalBackend {
         let (spool, spec) = launch::prepare(&self.config, session)?;
         let (profile, own) = (&self.config.profile, self.config.own_program.as_path());
         let settings = spool.settings();
-        let places = Places { own, settings: Some(&settings), session, spool: spool.path() };
+        let places = Places { own, settings: &settings, session, spool: spool.path() };
         let (launch, program) = profile.program(&places);
         Ok(Trial { spool, spec, passed_on: profile.passed_on(), launch, program })
     }

@@ -56,10 +56,6 @@ fn message(turn: TurnId, text: &str) -> Message {
     Message::new(&format!("{}{turn}", envelope::MARKER), text)
 }
 
-fn dialog(screen: &Screen) -> AgentEvent {
-    AgentEvent::Dialog(screen.told())
-}
-
 fn withdrawn() -> BackendError {
     BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed")
 }
@@ -111,7 +107,7 @@ pub(super) async fn await_input<'a>(
             () = tokio::time::sleep_until(patience), if !told => {
                 told = true;
                 tracing::info!(turn_id = %job.turn_id, "the agent takes no input; a person has to look at its terminal");
-                let _ = reports.send(dialog(&screen)).await;
+                let _ = reports.send(AgentEvent::Dialog(screen.told())).await;
             }
         }
         held = keyboard(agent, job).await?;
@@ -188,7 +184,7 @@ impl Typing {
             let until = *self.covered.get_or_insert(now + agent.config.confirm_timeout);
             let news = now >= until && !self.told;
             self.told |= news;
-            return Ok(news.then(|| dialog(&screen)));
+            return Ok(news.then(|| AgentEvent::Dialog(screen.told())));
         };
         self.covered = None;
         let over = std::mem::take(&mut self.told).then_some(AgentEvent::AttentionOver { name: None });
