@@ -1,17 +1,14 @@
 //! How a turn is ended: the row and the events that tell it become durable together, and only then is the end shown.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::janitor::JanitorMsg;
 use super::janitor::decide::Awaited;
+use super::reading;
 use super::wiring::Wiring;
 use crate::store::{AuditEntry, Finish, Store, StoreError, Turn, Write, Written};
 use crate::streams::{Streams, TurnLog, follow};
-use crate::turn::{Answer, ErrorCode, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
-
-/// Wait before an unavailable store is asked again.
-pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
+use crate::turn::{Answer, ErrorCode, Event, EventKind, Outcome, Timestamp, TurnId, TurnState, error_data};
 
 /// What is told of a turn that its user ended.
 pub const CANCELLED: &str = "the turn was cancelled by its user";
@@ -107,24 +104,7 @@ pub async fn record(wiring: Wiring, finish: Finish) -> Result<Option<Event>, Sto
 
 /// The final event that the store has of a turn.
 async fn stored_ending(store: &dyn Store, turn_id: TurnId) -> Option<Event> {
-    read_events(store, turn_id).await.into_iter().rfind(|event| event.kind.is_final())
-}
-
-/// The events that the store has of a turn, however long it takes to answer.
-async fn read_events(store: &dyn Store, turn_id: TurnId) -> Vec<Event> {
-    loop {
-        match store.events_after(turn_id, EventId::START, u32::MAX).await {
-            Ok(events) => return events,
-            Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(%turn_id, reason, "events not read, the store is unavailable");
-                tokio::time::sleep(READ_AGAIN).await;
-            }
-            Err(error) => {
-                tracing::error!(%turn_id, %error, "events cannot be read");
-                return Vec::new();
-            }
-        }
-    }
+    reading::events(store, turn_id).await.into_iter().rfind(|event| event.kind.is_final())
 }
 
 /// Shows the end to whoever follows the turn; who comes later reads the store. Without an end to show, the turn belongs
@@ -151,7 +131,7 @@ pub(super) async fn tell_stored(wiring: &Wiring, turn_id: TurnId) {
 pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, cause: Cause) -> Result<bool, StoreError> {
     let log = match wiring.streams.get(turn.turn_id) {
         Some(log) => log,
-        None => Arc::new(TurnLog::restored(&read_events(&*wiring.store, turn.turn_id).await)),
+        None => Arc::new(TurnLog::restored(&reading::events(&*wiring.store, turn.turn_id).await)),
     };
     log.begin_epoch(epoch);
     let partial = Some(log.text()).filter(|text| !text.is_empty());

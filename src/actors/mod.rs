@@ -17,6 +17,7 @@ mod health;
 pub mod janitor;
 pub mod observe;
 mod pane;
+mod reading;
 pub mod recorder;
 pub mod root;
 mod seats;

@@ -18,7 +18,7 @@ use crate::store::SharedStore;
 use crate::streams::Streams;
 
 /// Limits that the actors keep.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Limits {
     /// Queued turns per user.
     pub queue: u32,

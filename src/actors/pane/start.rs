@@ -372,18 +372,19 @@ async fn settled(
     memory: &Memory,
     given_up: &CancellationToken,
 ) -> Result<Option<Arc<dyn Agent>>, BackendError> {
-    let Some(left) = wiring.backend.find(name, memory, given_up).await? else { return Ok(None) };
-    let LeftAgent { agent, works_on, tells_end, outdated } = left;
-    let is_there = || agent.exit().borrow().is_none();
-    let Some(turn) = works_on else { return Ok(is_there().then_some(agent.clone())) };
-    let is_done = match standing(&*wiring.store, turn, tells_end).await {
-        Standing::Over => true,
-        Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
-        Standing::Unwanted => false,
-    };
-    if !is_done && let Err(error) = agent.interrupt(turn).await {
-        tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
-        return Ok(None);
+    let left = wiring.backend.find(name, memory, given_up).await?;
+    let Some(LeftAgent { agent, works_on, tells_end, outdated }) = left else { return Ok(None) };
+    if let Some(turn) = works_on {
+        let is_done = match standing(&*wiring.store, turn, tells_end).await {
+            Standing::Over => true,
+            Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
+            Standing::Unwanted => false,
+        };
+        if !is_done && let Err(error) = agent.interrupt(turn).await {
+            tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
+            return Ok(None);
+        }
     }
-    Ok((is_there() && !outdated).then_some(agent.clone()))
+    let is_there = agent.exit().borrow().is_none();
+    Ok((is_there && !outdated).then_some(agent))
 }

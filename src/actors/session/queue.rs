@@ -209,15 +209,12 @@ impl SessionActor {
         self.idles(state);
         let patch = SessionPatch { last_used_at: Some(Timestamp::now()), ..SessionPatch::default() };
         self.wiring.recorder.later(Write::PatchAgentSession { name: self.row.name.clone(), patch });
-        if leaves != Leaves::Idle {
-            self.drain(state, turn_id, leaves, None);
-        } else if lost {
+        if leaves == Leaves::Idle {
             self.end_outdated(state);
-            // Should it still be queued, the next look shall not follow at once.
-            self.look_later();
+            // Should one that was lost still be queued, the next look shall not follow at once.
+            if lost { self.look_later() } else { self.look(state) }
         } else {
-            self.end_outdated(state);
-            self.look(state);
+            self.drain(state, turn_id, leaves, None);
         }
         self.note(state);
     }

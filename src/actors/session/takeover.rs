@@ -7,15 +7,14 @@ use tokio::time::sleep;
 
 use super::{SessionActor, SessionMsg, SessionState};
 use crate::actors::pane::PaneMsg;
+use crate::actors::reading;
 use crate::actors::turn::Leaves;
 use crate::faults;
-use crate::store::{Store, StoreError, Turn};
+use crate::store::{Store, Turn};
 use crate::turn::{ErrorCode, TurnId, TurnState};
 
 /// Wait before it is looked again for an agent, where that could not be done.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Wait before a row is read again, where the database did not answer.
-const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the keeper has found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,23 +102,7 @@ impl SessionActor {
 
 /// How this turn stands, which an agent was left with, and which is over.
 pub async fn standing(store: &dyn Store, turn_id: TurnId, tells_end: bool) -> Standing {
-    Standing::of(read(store, turn_id).await.as_ref(), tells_end)
-}
-
-/// The turn's row, as soon as the database gives it. One that cannot be read has nobody who wants its answer.
-async fn read(store: &dyn Store, turn_id: TurnId) -> Option<Turn> {
     faults::halt("takeover.read").await;
-    loop {
-        match store.turn(turn_id).await {
-            Ok(turn) => return turn,
-            Err(error @ (StoreError::Unavailable(_) | StoreError::TooSlow(_))) => {
-                tracing::warn!(%turn_id, %error, "not known yet whether this turn is wanted");
-            }
-            Err(error) => {
-                tracing::error!(%turn_id, %error, "turn cannot be read");
-                return None;
-            }
-        }
-        sleep(READ_AGAIN).await;
-    }
+    // One that cannot be read has nobody who wants its answer.
+    Standing::of(reading::turn(store, turn_id).await.as_ref(), tells_end)
 }

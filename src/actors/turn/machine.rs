@@ -156,9 +156,9 @@ impl Default for Machine {
 
 impl Machine {
     /// A turn whose intent to type was committed by an earlier owner, which told this much of it.
-    pub fn resumed(told: Told) -> Self {
-        let catching_up = Some(String::new()).filter(|_| !told.text.is_empty());
-        let (shown, attentions) = (told.text.clone(), told.attentions);
+    pub fn resumed(mut told: Told) -> Self {
+        let (shown, attentions) = (std::mem::take(&mut told.text), told.attentions);
+        let catching_up = Some(String::new()).filter(|_| !shown.is_empty());
         Self { shown, delivered: true, attentions, told, behind: true, catching_up, resumed: true, ..Self::default() }
     }
 

@@ -3,19 +3,18 @@
 use futures_util::StreamExt;
 use ractor::ActorRef;
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::machine::Input;
 use super::vigil::{Due, Vigil};
 use super::{TurnActor, TurnMsg, TurnRun, primer};
-use crate::actors::closing::{self, READ_AGAIN};
 use crate::actors::health::HealthMsg;
 use crate::actors::pane::PaneMsg;
 use crate::actors::session::SessionMsg;
-use crate::actors::wiring::Wiring;
+use crate::actors::{closing, reading};
 use crate::backend::{BackendError, Job};
 use crate::faults;
-use crate::store::{StoreError, Turn, Write, Written};
+use crate::store::{Turn, Write, Written};
 use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
 
 impl TurnActor {
@@ -58,7 +57,8 @@ impl TurnActor {
                 Ok(Written::Turn(Some(turn))) => Some(turn),
                 // Refused because it was made already, by a try whose reply was lost? There is one runner per epoch.
                 _ => {
-                    let turn = read_turn(&wiring, turn_id).await.map(Box::new);
+                    // Nobody would look after a turn that was claimed and taken for someone else's.
+                    let turn = reading::turn(&*wiring.store, turn_id).await.map(Box::new);
                     if turn.as_ref().is_some_and(|turn| turn.state.is_final()) {
                         // Whoever ended it may have told so before the log was opened for us: nobody else would close it.
                         closing::tell_stored(&wiring, turn_id).await;
@@ -179,23 +179,6 @@ impl TurnActor {
             None => {
                 self.arm(run);
                 None
-            }
-        }
-    }
-}
-
-/// The row, however long the store takes: nobody would look after a turn that was claimed and taken for someone else's.
-async fn read_turn(wiring: &Wiring, turn_id: TurnId) -> Option<Turn> {
-    loop {
-        match wiring.store.turn(turn_id).await {
-            Ok(turn) => return turn,
-            Err(error @ (StoreError::Unavailable(_) | StoreError::TooSlow(_))) => {
-                tracing::warn!(%turn_id, %error, "turn not read yet");
-                sleep(READ_AGAIN).await;
-            }
-            Err(error) => {
-                tracing::error!(%turn_id, %error, "turn cannot be read");
-                return None;
             }
         }
     }

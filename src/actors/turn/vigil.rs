@@ -24,10 +24,9 @@ pub enum Due {
 }
 
 /// What stands still.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Nothing: the agent works.
-    #[default]
     Nothing,
     /// The silence, and not the deadline: the agent is said to wait, and nobody may tell when it does so no more.
     Silence,
@@ -62,13 +61,15 @@ impl Vigil {
     /// From now on this stands still.
     pub fn rest(&mut self, rest: Rest, now: Instant) {
         let before = std::mem::replace(&mut self.rest, rest);
+        if before == rest {
+            return;
+        }
         match (before, rest) {
-            (Rest::Both, Rest::Both) => {}
             (Rest::Both, _) => self.deadline += now.saturating_duration_since(self.since),
             (_, Rest::Both) => self.since = now,
             _ => {}
         }
-        if before != Rest::Nothing && rest == Rest::Nothing {
+        if rest == Rest::Nothing {
             self.sign(now);
         }
     }

@@ -63,3 +63,19 @@ fn an_unknown_or_unusable_profile_is_named() {
     let text = Profile::find("mine", dir.path(), None).unwrap_err().to_string();
     assert!(text.contains("hooks"), "{text}");
 }
+
+/// An unknown field is refused with the names of all that there are.
+#[test]
+fn the_demo_profile_explains_every_field() {
+    let refused = Profile::parse("mine", "no_field = 1", "here").unwrap_err().to_string();
+    let (_, known) = refused.split_once("expected one of ").unwrap();
+    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    assert!(known.len() > 10 && known.contains(&"restart"), "{known:?}");
+    let text = include_str!("../../../config/agents/demo.toml");
+    for field in known {
+        let is_it = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{field} ="));
+        let at = text.lines().position(is_it).unwrap_or_else(|| panic!("{field} is not there"));
+        let before = text.lines().nth(at - 1).unwrap();
+        assert!(before.starts_with("# "), "nothing is said about {field}: {before}");
+    }
+}
