@@ -85,10 +85,13 @@ fn a_dialog_of_another_kind_is_told_beside_what_a_tool_asks() -> Tested {
     let told: Vec<_> = signals(path)?.into_iter().filter(|signal| signal["event"] == "attention").collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert_eq!(told[1]["prompt"], "Which?");
-    // It is over when the agent goes on: another one is told.
-    hook(Some(path), &[], &tool("PreToolUse", "Read", &json!({})))?;
-    hook(Some(path), &[], elicits.to_string().as_bytes())?;
-    assert_eq!(signals(path)?.iter().filter(|signal| signal["event"] == "attention").count(), 3);
+    // It is over when the agent goes on, with a tool or with its answer: another one is told.
+    let says = json!({"hook_event_name": "MessageDisplay", "message_id": "m1", "index": 0, "delta": "So be it.\n"});
+    for (count, goes_on) in [(3, tool("PreToolUse", "Read", &json!({}))), (4, says.to_string().into_bytes())] {
+        hook(Some(path), &[], &goes_on)?;
+        hook(Some(path), &[], elicits.to_string().as_bytes())?;
+        assert_eq!(signals(path)?.iter().filter(|signal| signal["event"] == "attention").count(), count);
+    }
     Ok(())
 }
 
