@@ -14,6 +14,7 @@ use crate::actors::seats::{Ask, Seat};
 use crate::actors::session::{AgentChange, LeftBusy, SessionMsg, Standing, Takeover, standing};
 use crate::actors::wiring::Wiring;
 use crate::backend::{Adopted, Agent, BackendError, LeftAgent, Opened, Origin};
+use crate::faults;
 use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// Numbers the starts of agents in this process.
@@ -380,9 +381,12 @@ async fn settled(
             Standing::Wanted => timeout(wiring.limits.drain, agent.finished(turn)).await.is_ok(),
             Standing::Unwanted => false,
         };
-        if !is_done && let Err(error) = agent.interrupt(turn).await {
-            tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
-            return Ok(None);
+        if !is_done {
+            faults::halt("left.interrupt").await;
+            if let Err(error) = agent.interrupt(turn).await {
+                tracing::warn!(session = name, %turn, %error, "the agent that was left does not stop its work");
+                return Ok(None);
+            }
         }
     }
     let is_there = agent.exit().borrow().is_none();

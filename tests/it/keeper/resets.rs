@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use paliadin::tmux::Server;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -25,16 +26,30 @@ fn is_hanging(process: &Process) -> bool {
     process.arguments == ["sleep", "infinity"]
 }
 
+/// The agent that does not get ready, once it is there: that it starts is told before.
+async fn hanging(app: &TestApp) -> Tested<Process> {
+    eventually("the agent to be started", async || Ok(app.processes()?.into_iter().find(is_hanging))).await
+}
+
+fn is_there(app: &TestApp, process: &Process) -> Tested<bool> {
+    Ok(app.processes()?.iter().any(|known| known.pid == process.pid))
+}
+
+/// How often a key was shown in the only terminal, which echoes what is typed, that interrupts the agent.
+async fn interrupts(server: &Server) -> Tested<usize> {
+    let info = server.panes().await?.pop().ok_or("no terminal")?;
+    Ok(server.capture(&info.pane).await?.concat().matches("^[").count())
+}
+
 #[tokio::test]
 async fn a_reset_does_not_wait_for_an_agent_that_does_not_get_ready() -> Tested {
     let app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    let hangs =
-        eventually("the agent to be started", async || Ok(app.processes()?.into_iter().find(is_hanging))).await?;
+    let hangs = hanging(&app).await?;
     assert_eq!(user.reset().await?, json!({ "ok": true }));
     assert_eq!(user.ended(&turn).await?["error_code"], "session_reset");
-    assert!(!app.processes()?.iter().any(|process| process.pid == hangs.pid), "it is gone");
+    assert!(!is_there(&app, &hangs)?, "it is gone");
     fs::write(app.state().join("mended"), "")?;
     assert_eq!(user.response("!count").await?, "1");
     Ok(())
@@ -45,11 +60,14 @@ async fn nor_for_one_that_is_taken_over_and_does_not_get_ready() -> Tested {
     let mut app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    super::agent_is(&user, "starting").await?;
+    let hangs = hanging(&app).await?;
     user.cancelled(&turn).await?;
     user.ended(&turn).await?;
     app.restart(Signal::KILL).await?;
+    user.session_is("opening").await?;
+    assert!(is_there(&app, &hangs)?, "it is there to be taken over");
     assert_eq!(user.reset().await?, json!({ "ok": true }));
+    assert!(!is_there(&app, &hangs)?, "it is gone");
     fs::write(app.state().join("mended"), "")?;
     assert_eq!(user.response("!count").await?, "1");
     Ok(())
@@ -65,9 +83,14 @@ async fn nor_for_one_that_was_left_and_does_not_stop_its_work() -> Tested {
     user.stream(&hangs, None).await?.until("meta").await?;
     user.cancelled(&hangs).await?;
     user.ended(&hangs).await?;
+    app.arm_hold("left.interrupt")?;
     restart_without_a_look(&mut app).await?;
     let waits = user.ask("and on").await?;
-    super::agent_is(&user, "starting").await?;
+    app.held("left.interrupt").await?;
+    let server = app.tmux().await?;
+    let before = interrupts(&server).await?;
+    app.release("left.interrupt")?;
+    eventually("the interrupt", async || Ok((interrupts(&server).await? > before).then_some(()))).await?;
     assert_eq!(user.reset().await?, json!({ "ok": true }));
     assert_eq!(user.ended(&waits).await?["error_code"], "session_reset");
     assert!(user.response("and on").await?.starts_with("You said: and on"));
@@ -79,7 +102,7 @@ async fn nor_does_the_next_keeper_wait_for_one_that_a_failed_keeper_has_started(
     let app = never_ready().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
-    eventually("the agent to be started", async || Ok(app.processes()?.iter().any(is_hanging).then_some(()))).await?;
+    hanging(&app).await?;
     fs::write(app.state().join("mended"), "")?;
     // It fails when it is told that nobody waits for the agent any more.
     app.arm("pane.handle")?;
