@@ -175,7 +175,14 @@ async fn agents_that_were_left_idle_no_longer_than_others() -> Tested {
     assert_eq!(user.response("!count").await?, "1");
     app.set("PALIADIN_AGENT__IDLE_TIMEOUT", "300ms");
     app.restart(Signal::TERM).await?;
-    eventually("the agent to be ended", async || Ok((agents(&app)? == 0).then_some(()))).await
+    let idle = eventually("the agent to be ended", async || {
+        Ok(Some(session(&user).await?).filter(|session| !session["last_exit"].is_null()))
+    })
+    .await?;
+    let reason = "the agent was ended because nobody had needed it for a while";
+    assert_eq!(idle["last_exit"]["reason"], reason);
+    assert_eq!(agents(&app)?, 0);
+    Ok(())
 }
 
 /// What the health actor says that it does.
@@ -197,15 +204,16 @@ async fn health_is_asked_once_in_a_while_and_again_when_something_happened() -> 
     assert_eq!(probes(&admin).await?, 1, "what was found holds");
     user.reset().await?;
     user.response("!echo x").await?;
-    assert_eq!(probes(&admin).await?, 2, "a reset");
+    assert_eq!(probes(&admin).await?, 2, "a reset that ended the agent");
     let agent = agent_of(&app, &user, None).await?;
     agent.kill()?;
-    agent_of(&app, &user, Some(agent.pid)).await?;
+    let next = agent_of(&app, &user, Some(agent.pid)).await?;
     agent_is(&user, "ready").await?;
     user.response("!echo x").await?;
     assert_eq!(probes(&admin).await?, 3, "the agent's end");
-    user.answer("!die").await?;
+    assert_eq!(user.answer("!big 2097152").await?["error_code"], "response_too_large");
     user.response("!echo x").await?;
+    assert_eq!(app.process(Process::is_agent)?.pid, next.pid, "it has not ended");
     assert_eq!(probes(&admin).await?, 4, "a turn that failed");
     Ok(())
 }

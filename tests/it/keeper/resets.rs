@@ -98,6 +98,22 @@ async fn nor_for_one_that_was_left_and_does_not_stop_its_work() -> Tested {
 }
 
 #[tokio::test]
+async fn after_one_health_is_asked_again_also_where_no_agent_was_there_to_end() -> Tested {
+    let app = never_ready().await?;
+    let (admin, user) = (app.owner()?, app.user("ann@example.org")?);
+    let turn = user.ask("!count").await?;
+    hanging(&app).await?;
+    user.cancelled(&turn).await?;
+    user.ended(&turn).await?;
+    assert_eq!(super::probes(&admin).await?, 1);
+    assert_eq!(user.reset().await?, json!({ "ok": true }));
+    fs::write(app.state().join("mended"), "")?;
+    assert_eq!(user.response("!count").await?, "1");
+    assert_eq!(super::probes(&admin).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn nor_does_the_next_keeper_wait_for_one_that_a_failed_keeper_has_started() -> Tested {
     let app = never_ready().await?;
     let user = app.user("ann@example.org")?;
