@@ -18,6 +18,13 @@ async fn note_of(admin: &Client, user: &Client, kind: &str) -> Tested<String> {
     Ok(actor.and_then(|actor| actor["note"].as_str()).unwrap_or_default().to_owned())
 }
 
+async fn waits_for_place(admin: &Client, user: &Client) -> Tested {
+    eventually("a wait for a place", async || {
+        Ok(note_of(admin, user, "pane").await?.contains("waiting for a place").then_some(()))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_agent_that_idles_makes_room() -> Tested {
     let app = TestApp::with(TWO).await?;
@@ -29,9 +36,14 @@ async fn an_agent_that_idles_makes_room() -> Tested {
             assert!(agents(&app)? <= 2);
         }
     }
-    let eve = signed_in(&app, "eve@example.org")?;
-    let status = eve.status().await?["agent_session"].clone();
-    assert!(status["last_reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{status}");
+    for email in ["ann@example.org", "bob@example.org"] {
+        let user = signed_in(&app, email)?;
+        let ended = eventually("an agent that has ended", async || {
+            Ok(Some(user.status().await?["agent_session"].clone()).filter(|session| session["agent"] == "ended"))
+        })
+        .await?;
+        assert_eq!(ended["last_exit"]["reason"], "the agent was ended because others waited for its place");
+    }
     Ok(())
 }
 
@@ -52,10 +64,7 @@ async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() ->
     bob.stream(&held, None).await?.until("meta").await?;
     let more: Vec<_> = [ann.ask("!echo a1").await?, ann.ask("!echo a2").await?].into();
     let waiting = [(&eve, eve.ask("!echo eve").await?), (&joe, joe.ask("!echo joe").await?)];
-    eventually("eve to be told to wait", async || {
-        Ok(note_of(&admin, &eve, "pane").await?.contains("waiting for a place").then_some(()))
-    })
-    .await?;
+    waits_for_place(&admin, &eve).await?;
     assert_eq!(agents(&app)?, 2);
     ann.cancelled(&first).await?;
     let mut ended = Vec::new();
@@ -79,11 +88,14 @@ async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() ->
 async fn who_waits_for_a_place_can_go() -> Tested {
     let app = TestApp::with(&[("PALIADIN_AGENT__MAX_LIVE", "1")]).await?;
     let (ann, bob, eve) = (app.user("ann@example.org")?, app.user("bob@example.org")?, app.user("eve@example.org")?);
+    let admin = app.owner()?;
     let held = ann.ask("!hang").await?;
     ann.stream(&held, None).await?.until("meta").await?;
     let given_up = bob.ask("!echo bob").await?;
+    waits_for_place(&admin, &bob).await?;
     bob.cancelled(&given_up).await?;
     let ended = eve.ask("!echo eve").await?;
+    waits_for_place(&admin, &eve).await?;
     assert_eq!(eve.reset().await?, json!({ "ok": true }));
     assert_eq!(eve.ended(&ended).await?["error_code"], "session_reset");
     let last = eve.ask("!count").await?;
@@ -97,16 +109,28 @@ async fn who_waits_for_a_place_can_go() -> Tested {
 async fn agents_that_were_left_count_and_are_not_ended_for_the_limit() -> Tested {
     let mut app = TestApp::start().await?;
     let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
-    let running = [(&ann, ann.ask("!lines 60 30").await?), (&bob, bob.ask("!lines 60 30").await?)];
-    for (user, turn) in &running {
-        user.stream(turn, None).await?.until("content").await?;
+    let mut running = Vec::new();
+    for user in [&ann, &bob] {
+        let turn = user.ask("!ask Who goes?").await?;
+        let asked = user.stream(&turn, None).await?.until("attention").await?;
+        running.push((user, turn, asked.id.ok_or("no id")?));
     }
+    // Durable, so that it is these events that are replied to.
+    assert_eq!(app.nobody().get("/readyz").await?.status, 200);
     app.set("PALIADIN_AGENT__MAX_LIVE", "1");
     app.restart(rustix::process::Signal::KILL).await?;
     let eve = app.user("eve@example.org")?;
     let waiting = eve.ask("!echo eve").await?;
-    for (user, turn) in &running {
-        assert_eq!(user.ended(turn).await?["state"], "done");
+    waits_for_place(&app.owner()?, &eve).await?;
+    assert_eq!(agents(&app)?, 2);
+    for (user, turn, asked) in &running {
+        assert_eq!(user.turn(&turn.turn_id).await?["state"], "running");
+        app.expect_reply("I do");
+        eventually("the reply to be taken", async || {
+            Ok((user.reply(turn, asked, "I do").await?.0 == 202).then_some(()))
+        })
+        .await?;
+        assert_eq!(user.ended(turn).await?["response"], "you said: I do");
     }
     assert_eq!(eve.ended(&waiting).await?["response"], "eve");
     Ok(())
@@ -178,10 +202,7 @@ async fn an_agent_that_nobody_needs_any_more_when_it_is_ready_makes_room() -> Te
     })
     .await?;
     let waiting = bob.ask("!count").await?;
-    eventually("bob to be told to wait", async || {
-        Ok(note_of(&admin, &bob, "pane").await?.contains("waiting for a place").then_some(()))
-    })
-    .await?;
+    waits_for_place(&admin, &bob).await?;
     ann.cancelled(&unwanted).await?;
     assert_eq!(ann.ended(&unwanted).await?["state"], "cancelled");
     std::fs::write(go, "")?;
@@ -242,10 +263,7 @@ async fn nobody_loses_an_agent_for_one_that_nobody_waits_for() -> Tested {
     let hangs = bob.ask("!hang").await?;
     bob.stream(&hangs, None).await?.until("meta").await?;
     let waits = ann.ask("!count").await?;
-    eventually("a wait for a place", async || {
-        Ok(note_of(&admin, &ann, "pane").await?.contains("waiting for a place").then_some(()))
-    })
-    .await?;
+    waits_for_place(&admin, &ann).await?;
     ann.cancelled(&waits).await?;
     ann.ended(&waits).await?;
     bob.cancelled(&hangs).await?;
