@@ -40,7 +40,9 @@ asks() {
     local waits=$!
     # Another tool runs meanwhile.
     local other='"tool_name":"Read","tool_input":{"file_path":"/x"},"tool_use_id":"toolu_02"'
-    until grep -q '"attention"' "$PALIADIN_SPOOL/out/events.jsonl"; do sleep 0.05; done
+    # Earlier turns have asked, too.
+    local asked="\"event\":\"attention\",\"turn_id\":\"${prompt:10:36}\""
+    until grep -qF "$asked" "$PALIADIN_SPOOL/out/events.jsonl"; do sleep 0.05; done
     event PreToolUse "$other"
     event PostToolUse "$other,\"tool_response\":{}"
     wait "$waits"
