@@ -1,7 +1,7 @@
 //! Dialogs in the agent's terminal: a person answers them there, and nobody else.
 
 use super::Stage;
-use crate::harness::{Accepted, Event, Tested};
+use crate::harness::{Accepted, Event, Tested, eventually};
 
 /// Waits until a person is told of the dialog.
 async fn told(stage: &Stage, turn: &Accepted) -> Tested<Event> {
@@ -74,13 +74,10 @@ async fn a_dialog_that_comes_while_a_message_is_typed_is_left_to_a_person() -> T
 async fn an_agent_that_begins_with_a_dialog_is_ready_after_it() -> Tested {
     let stage = Stage::with("dialog=start", &[]).await?;
     let turn = stage.user.ask("hello").await?;
-    let server = loop {
-        // There is no tmux server before the first agent.
-        if stage.app.tmux_socket().exists() {
-            break stage.app.tmux().await?;
-        }
-        tokio::task::yield_now().await;
-    };
+    let socket = stage.app.tmux_socket();
+    // There is no tmux server before the first agent.
+    eventually("a tmux server", async || Ok(socket.exists().then_some(()))).await?;
+    let server = stage.app.tmux().await?;
     let info = stage.shows(&server, "Proceed?").await?;
     assert!(!info.ready);
     server.send_key(&info.pane, "y").await?;

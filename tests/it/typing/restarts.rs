@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::Stage;
-use crate::harness::{Event, Tested};
+use crate::harness::{Event, Tested, eventually};
 
 #[tokio::test]
 async fn a_message_whose_server_was_killed_before_enter_is_entered_by_the_next_one() -> Tested {
@@ -49,9 +49,10 @@ async fn what_follows_the_terminal_may_be_killed() -> Tested {
     let info = stage.opens_dialog(&server).await?;
     let turn = stage.user.ask("second").await?;
     stage.user.stream(&turn, None).await?.until("attention").await?;
-    for follower in stage.followers()? {
-        follower.kill()?;
-    }
+    let follower = eventually("one that follows the terminal", async || {
+        Ok(Some(stage.followers()?).filter(|followers| followers.len() == 1).and_then(|mut one| one.pop()))
+    });
+    follower.await?.kill()?;
     server.send_key(&info.pane, "y").await?;
     stage.said(&turn, "second").await?;
     stage.is_left_alone().await
