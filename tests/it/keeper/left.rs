@@ -209,6 +209,13 @@ async fn an_agent_that_has_ended_meanwhile_is_not_waited_for() -> Tested {
     Ok(())
 }
 
+/// How many messages the only session has handled.
+async fn handled(owner: &Client) -> Tested<u64> {
+    let actors = owner.actors().await?;
+    let session = actors.iter().find(|actor| actor["kind"] == "session").ok_or("no session")?;
+    Ok(session["handled"].as_u64().ok_or("no number")?)
+}
+
 #[tokio::test]
 async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
     let mut app = TestApp::with(&[("PALIADIN_TURN__DEADLINE", "2s")]).await?;
@@ -220,7 +227,11 @@ async fn a_reset_ends_the_wait_for_what_is_still_to_be_known_of_it() -> Tested {
     user.session_is("opening").await?;
     assert_eq!(user.reset().await?, json!({ "ok": true }));
     assert_eq!(user.response("!count").await?, "1");
+    user.session_is("idle").await?;
+    let owner = app.owner()?;
+    let before = handled(&owner).await?;
     app.release("takeover.read")?;
+    eventually("it to be told", async || Ok((handled(&owner).await? > before).then_some(()))).await?;
     assert_eq!(user.response("!count").await?, "2", "what comes to be known then is of no agent that is there");
     Ok(())
 }
