@@ -43,10 +43,6 @@ async fn agent_is(user: &Client, state: &str) -> Tested<Value> {
     .await
 }
 
-fn agents(app: &TestApp) -> Tested<usize> {
-    Ok(app.processes()?.iter().filter(|process| process.is_agent()).count())
-}
-
 #[tokio::test]
 async fn an_agent_that_is_killed_is_there_again_unasked_and_that_is_told() -> Tested {
     let app = TestApp::start().await?;
@@ -84,7 +80,7 @@ async fn five_ends_in_a_row_are_a_crash_loop_of_that_user_alone_until_a_reset() 
     assert!(looping["last_reason"].as_str().is_some_and(|reason| reason.contains("too often")), "{looping}");
     let refused = ann.answer("!count").await?;
     assert_eq!((&refused["state"], &refused["error_code"]), (&json!("failed"), &json!("agent_crash_loop")));
-    assert_eq!(agents(&app)?, 1, "it is not started again");
+    assert_eq!(app.agents()?, 1, "it is not started again");
     assert_eq!(bob.response("!count").await?, "2", "nobody else notices");
 
     ann.reset().await?;
@@ -106,7 +102,7 @@ async fn an_agent_that_nobody_needs_is_ended_and_comes_back_with_the_next_turn()
     .await?;
     let reason = "the agent was ended because nobody had needed it for a while";
     assert_eq!((&idle["last_exit"]["reason"], &idle["agent"]), (&json!(reason), &json!("ended")));
-    assert_eq!(agents(&app)?, 0);
+    assert_eq!(app.agents()?, 0);
     assert_eq!(user.response("!count").await?, "1");
     Ok(())
 }
@@ -181,7 +177,7 @@ async fn agents_that_were_left_idle_no_longer_than_others() -> Tested {
     .await?;
     let reason = "the agent was ended because nobody had needed it for a while";
     assert_eq!(idle["last_exit"]["reason"], reason);
-    assert_eq!(agents(&app)?, 0);
+    assert_eq!(app.agents()?, 0);
     Ok(())
 }
 

@@ -308,6 +308,11 @@ impl TestApp {
         processes::of(self.root())
     }
 
+    /// How many demo agents live.
+    pub fn agents(&self) -> Tested<usize> {
+        Ok(self.processes()?.iter().filter(|process| process.is_agent()).count())
+    }
+
     /// The only process of this sort.
     pub fn process(&self, is_wanted: fn(&Process) -> bool) -> Tested<Process> {
         let mut found: Vec<Process> = self.processes()?.into_iter().filter(is_wanted).collect();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{QUICK, agents};
+use super::QUICK;
 use crate::harness::{TestApp, Tested};
 
 /// The demo agent under this policy.
@@ -26,7 +26,7 @@ async fn on_demand_it_is_the_next_turn_that_starts_an_agent_again() -> Tested {
     let user = app.user("ann@example.org")?;
     assert_eq!(user.answer("!die").await?["error_code"], "agent_died");
     super::agent_is(&user, "ended").await?;
-    assert_eq!(agents(&app)?, 0);
+    assert_eq!(app.agents()?, 0);
     assert_eq!(user.response("!count").await?, "1");
     let session = super::session(&user).await?;
     assert_eq!((&session["restarts"], &session["last_start"]["after"]), (&json!(1), &json!("exited with status 1")));

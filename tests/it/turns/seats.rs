@@ -6,10 +6,6 @@ use crate::harness::{Client, TestApp, Tested, eventually};
 
 const TWO: &[(&str, &str)] = &[("PALIADIN_AGENT__MAX_LIVE", "2")];
 
-fn agents(app: &TestApp) -> Tested<usize> {
-    Ok(app.processes()?.iter().filter(|process| process.is_agent()).count())
-}
-
 async fn note_of(admin: &Client, user: &Client, kind: &str) -> Tested<String> {
     let session = user.status().await?["agent_session"]["name"].as_str().unwrap_or_default().to_owned();
     let actors = admin.actors().await?;
@@ -33,7 +29,7 @@ async fn an_agent_that_idles_makes_room() -> Tested {
             let email = format!("{name}@example.org");
             let user = if round == 1 { app.user(&email)? } else { signed_in(&app, &email)? };
             assert_eq!(user.response("!count").await?, "1", "each time a new agent");
-            assert!(agents(&app)? <= 2);
+            assert!(app.agents()? <= 2);
         }
     }
     for email in ["ann@example.org", "bob@example.org"] {
@@ -65,7 +61,7 @@ async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() ->
     let more: Vec<_> = [ann.ask("!echo a1").await?, ann.ask("!echo a2").await?].into();
     let waiting = [(&eve, eve.ask("!echo eve").await?), (&joe, joe.ask("!echo joe").await?)];
     waits_for_place(&admin, &eve).await?;
-    assert_eq!(agents(&app)?, 2);
+    assert_eq!(app.agents()?, 2);
     ann.cancelled(&first).await?;
     let mut ended = Vec::new();
     for (user, turn) in &waiting {
@@ -122,7 +118,7 @@ async fn agents_that_were_left_count_and_are_not_ended_for_the_limit() -> Tested
     let eve = app.user("eve@example.org")?;
     let waiting = eve.ask("!echo eve").await?;
     waits_for_place(&app.owner()?, &eve).await?;
-    assert_eq!(agents(&app)?, 2);
+    assert_eq!(app.agents()?, 2);
     for (user, turn, asked) in &running {
         assert_eq!(user.turn(&turn.turn_id).await?["state"], "running");
         app.expect_reply("I do");
@@ -145,7 +141,7 @@ async fn agents_that_were_left_idle_make_room() -> Tested {
     assert_eq!(ann.response("!count").await?, "2", "its user finds it again");
     app.restart(rustix::process::Signal::KILL).await?;
     assert_eq!(bob.response("!count").await?, "1");
-    assert_eq!(agents(&app)?, 1, "it was ended for another user");
+    assert_eq!(app.agents()?, 1, "it was ended for another user");
     assert_eq!(ann.response("!count").await?, "1");
     Ok(())
 }

@@ -14,10 +14,7 @@ async fn delete(user: &Client, session_id: &str) -> Tested {
 
 /// Waits until only so many agents are left.
 async fn agents_are(app: &TestApp, count: usize) -> Tested {
-    eventually("the agents to go", async || {
-        Ok((app.processes()?.iter().filter(|process| process.is_agent()).count() == count).then_some(()))
-    })
-    .await
+    eventually("the agents to go", async || Ok((app.agents()? == count).then_some(()))).await
 }
 
 #[tokio::test]
