@@ -22,6 +22,11 @@ pub struct Accepted {
     pub position: u32,
 }
 
+/// What [`Client::reply`] gives for a reply that is refused with this code.
+pub fn refused(code: &str) -> (u16, String) {
+    (409, code.to_owned())
+}
+
 /// Where the server is; another place after a restart.
 pub type Place = Arc<Mutex<SocketAddr>>;
 

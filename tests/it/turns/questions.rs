@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::harness::client::refused;
 use crate::harness::{Event, EventStream, TestApp, Tested, eventually};
 
 /// A server whose agent asks by hooks, as its messages say.
@@ -40,10 +41,6 @@ async fn thinking(stream: &mut EventStream, is_meant: impl Fn(&Event) -> bool) -
             return Ok(event);
         }
     }
-}
-
-fn refused(code: &str) -> (u16, String) {
-    (409, code.to_owned())
 }
 
 #[tokio::test]

@@ -9,12 +9,9 @@ use paliadin::tmux::Command;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::harness::client::refused;
 use crate::harness::processes::Process;
 use crate::harness::{Accepted, Client, EventStream, TestApp, Tested, eventually};
-
-fn refused(code: &str) -> (u16, String) {
-    (409, code.to_owned())
-}
 
 fn taken() -> (u16, String) {
     (202, "true".to_owned())

@@ -7,20 +7,11 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::processes::Process;
-use crate::harness::sse::{kinds, replayable};
-use crate::harness::{Event, TestApp, Tested, eventually};
+use crate::harness::sse::{held, kinds, replayable};
+use crate::harness::{TestApp, Tested, eventually};
 
 /// A clean stop, with whatever runs.
 const STOP: Duration = Duration::from_secs(5);
-
-/// What a client holds that got these events one after the other.
-fn held(events: &[Event]) -> String {
-    events.iter().fold(String::new(), |held, event| match event.kind.as_str() {
-        "content" => held + event.data["delta"].as_str().or(event.data["text"].as_str()).unwrap_or_default(),
-        "resync" => event.data["text"].as_str().unwrap_or_default().to_owned(),
-        _ => held,
-    })
-}
 
 fn lines(count: usize) -> String {
     (1..=count).map(|line| format!("line {line}\n")).collect()
