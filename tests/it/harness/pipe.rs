@@ -10,6 +10,15 @@ use rustix::io::Errno;
 use super::{TestApp, Tested, eventually};
 
 impl TestApp {
+    /// A product whose agents are the demo agent, which gets ready once it was let go on.
+    pub async fn behind_pipe() -> Tested<Self> {
+        let mut app = Self::prepare(&[])?;
+        app.make_pipe()?;
+        app.agent_after("read -r _ < \"$HOME/go-on\"")?;
+        app.boot().await?;
+        Ok(app)
+    }
+
     /// Makes the pipe `home/go-on`, from which an agent of a test reads when it is to go on.
     pub fn make_pipe(&self) -> Tested {
         let status = Command::new("mkfifo").arg(self.root().join("home/go-on")).status()?;

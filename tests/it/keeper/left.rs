@@ -73,10 +73,7 @@ async fn an_agent_that_has_answered_by_a_file_ends_its_turn_first_also_after_a_r
 
 #[tokio::test]
 async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Tested {
-    let mut app = TestApp::prepare(&[])?;
-    app.make_pipe()?;
-    app.agent_after("read -r _ < \"$HOME/go-on\"")?;
-    app.boot().await?;
+    let mut app = TestApp::behind_pipe().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
     // It is told before its process is there.
@@ -93,14 +90,20 @@ async fn an_agent_that_was_still_starting_is_taken_over_once_it_is_ready() -> Te
     Ok(())
 }
 
-#[tokio::test]
-async fn an_idle_agent_that_answers_by_files_only_is_idle_after_a_restart() -> Tested {
+/// A shell that answers by files only, and has done so; its user, and its process.
+async fn idle_shell() -> Tested<(TestApp, Client, String)> {
     let mut app = TestApp::for_accounts()?;
     let command = crate::launch::shell(&app)?;
     app.choose("shell", &command)?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
     let process = user.response("echo $PPID").await?;
+    Ok((app, user, process))
+}
+
+#[tokio::test]
+async fn an_idle_agent_that_answers_by_files_only_is_idle_after_a_restart() -> Tested {
+    let (mut app, user, process) = idle_shell().await?;
     for signal in [Signal::TERM, Signal::KILL] {
         app.restart(signal).await?;
         super::agent_is(&user, "ready").await?;
@@ -254,12 +257,7 @@ pub async fn restart_without_a_look(app: &mut TestApp) -> Tested {
 
 #[tokio::test]
 async fn a_turn_that_looks_for_an_idle_agent_itself_finds_it_idle() -> Tested {
-    let mut app = TestApp::for_accounts()?;
-    let command = crate::launch::shell(&app)?;
-    app.choose("shell", &command)?;
-    app.boot().await?;
-    let user = app.user("ann@example.org")?;
-    let process = user.response("echo $PPID").await?;
+    let (mut app, user, process) = idle_shell().await?;
     restart_without_a_look(&mut app).await?;
     assert_eq!(user.response("echo $PPID").await?, process, "it is the same agent");
     Ok(())

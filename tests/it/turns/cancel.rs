@@ -1,7 +1,6 @@
 //! Turns that their user ends: waiting, starting, running, over.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -135,16 +134,8 @@ async fn nobody_else_can_cancel_a_turn() -> Tested {
 #[tokio::test]
 async fn a_turn_whose_agent_is_still_starting_can_be_cancelled() -> Tested {
     let mut app = TestApp::prepare(&[])?;
-    let profiles = app.root().join("profiles");
-    fs::create_dir(&profiles)?;
-    let (script, go) = (app.root().join("slow.sh"), app.root().join("go"));
-    let wait = format!("until [ -e {} ]; do sleep 0.02; done", go.display());
-    fs::write(&script, format!("#!/bin/sh\n{wait}\nexec {} agent demo\n", env!("CARGO_BIN_EXE_paliadin")))?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
-    let profile = format!("command = [\"{}\"]\nnewline = \"lf\"\ninterrupt_key = \"Escape\"\n", script.display());
-    fs::write(profiles.join("slow.toml"), profile)?;
-    app.set("PALIADIN_AGENT__PROFILES_DIR", &profiles.display().to_string());
-    app.set("PALIADIN_PROFILE", "slow");
+    let go = app.root().join("go");
+    app.agent_after(&format!("until [ -e {} ]; do sleep 0.02; done", go.display()))?;
     app.boot().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!echo never").await?;

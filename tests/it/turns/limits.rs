@@ -176,10 +176,7 @@ async fn nor_does_a_turn_end_because_of_that_or_miss_anything() -> Tested {
 
 #[tokio::test]
 async fn an_agent_that_gets_ready_at_such_a_moment_is_ready() -> Tested {
-    let mut app = TestApp::prepare(&[])?;
-    app.make_pipe()?;
-    app.agent_after("read -r _ < \"$HOME/go-on\"")?;
-    app.boot().await?;
+    let app = TestApp::behind_pipe().await?;
     let user = app.user("ann@example.org")?;
     let turn = user.ask("!count").await?;
     // Once the processes of the agent and of its terminal are watched, nothing more is opened.
