@@ -27,8 +27,8 @@ impl PaneActor {
             let memory = agent.memory().borrow().clone();
             self.learn(state, memory);
         }
-        // The next one may have been given a place already.
-        if state.starting.is_none() || state.seating.is_some() {
+        // Else it was given back, and the next one may have a place already.
+        if state.starting.is_none() {
             state.seat = None;
         }
         let told = match by_us {

@@ -51,6 +51,8 @@ impl PaneActor {
 
     /// Starts an agent, as soon as one may be started; `unasked` for one that nobody waits for.
     fn start(&self, state: &mut PaneState, unasked: bool) {
+        // The place of the one before, whose end may not have been told yet: others may have waited for it for longer.
+        state.seat = None;
         state.unasked = unasked;
         self.tell_starting(true);
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
@@ -328,7 +330,11 @@ impl PaneActor {
         tracing::info!(session = %self.name, place, ?origin, "agent ready");
         self.address.gauge().note(format!("agent at {place}"));
         let mut exit = agent.exit();
-        let gone = async move { exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone()) };
+        let gone = async move {
+            let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+            faults::halt("pane.exited").await;
+            exit
+        };
         let gone_place = place.clone();
         self.address.pipe(gone, move |exit| PaneMsg::Exited { place: gone_place, exit: exit.unwrap_or_default() });
         let memory = agent.memory().borrow().clone();

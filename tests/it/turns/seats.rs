@@ -49,6 +49,23 @@ fn signed_in(app: &TestApp, email: &str) -> Tested<Client> {
 }
 
 #[tokio::test]
+async fn whoever_gave_a_place_up_does_not_take_it_back_before_those_who_wait() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_AGENT__MAX_LIVE", "1")]).await?;
+    let (ann, eve) = (app.user("ann@example.org")?, app.user("eve@example.org")?);
+    ann.response("!count").await?;
+    // That its agent has ended comes late to its keeper, which hears of the next turn before.
+    app.arm_hold("pane.exited")?;
+    let eves = eve.ask("!count").await?;
+    app.held("pane.exited").await?;
+    ann.session_is("idle").await?;
+    let anns = ann.ask("!count").await?;
+    let (eves, anns) = (eve.ended(&eves).await?, ann.ended(&anns).await?);
+    assert_eq!((&eves["response"], &anns["response"]), (&json!("1"), &json!("1")));
+    assert!(eves["finished_at"].as_str() < anns["started_at"].as_str(), "{eves} {anns}");
+    app.release("pane.exited")
+}
+
+#[tokio::test]
 async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() -> Tested {
     let app = TestApp::with(TWO).await?;
     let admin = app.owner()?;
