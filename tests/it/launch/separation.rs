@@ -15,6 +15,10 @@ use crate::harness::{Client, TestApp, Tested, eventually};
 /// Stands in whatever is not for the agent.
 const SECRET: &str = "the-secret-of-another";
 
+/// An account for each agent session.
+const OWN_ACCOUNTS: &str =
+    "owner = '{session}'\nlaunch = ['setpriv', '--reuid={session}', '--regid={session}', '--init-groups', '--']";
+
 /// The agent tries this, is told that it may not, and sees nothing.
 async fn is_denied(user: &Client, command: &str) -> Tested {
     let answer = user.response(command).await?;
@@ -31,9 +35,7 @@ fn shown(path: &Path) -> String {
 #[tokio::test]
 async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool() -> Tested {
     let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
-    let fields =
-        "owner = '{session}'\nlaunch = ['setpriv', '--reuid={session}', '--regid={session}', '--init-groups', '--']";
-    app.choose("shell", &format!("{}\n{fields}", shell(&app)?))?;
+    app.choose("shell", &format!("{}\n{OWN_ACCOUNTS}", shell(&app)?))?;
     app.boot().await?;
     let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
     let (of_ann, of_bob) = (Account::of(&ann)?, Account::of(&bob)?);
@@ -101,6 +103,38 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
     fs::remove_file(&wait)?;
     assert_eq!(bob.ended(&turn).await?["state"], "done");
     assert_opened(&app, &of_ann)?;
+    drop(app);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_at_what_another_conversation_of_the_same_user_was_given() -> Tested {
+    let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
+    app.choose("shell", &format!("{}\n{OWN_ACCOUNTS}", shell(&app)?))?;
+    app.set("PALIADIN_AGENT__SESSION_SCOPE", "conversation");
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let (mut conversations, mut accounts) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        // Its account has its name, which is known from the first turn on.
+        let first = user.ask("true").await?;
+        assert_eq!(user.ended(&first).await?["error_code"], "bootstrap_failed");
+        let session = user.session_of(&first.session_id).await?;
+        accounts.push(Account::make(session["name"].as_str().ok_or("no name")?, &[])?);
+        conversations.push(first.session_id);
+    }
+    let asked = json!({
+        "user_message": format!("echo {SECRET} > file; cat $PALIADIN_SPOOL/in/*.context.json"),
+        "context": { "selection": SECRET },
+        "session_id": conversations[0],
+    });
+    let own = user.ended(&user.submit(&asked).await?).await?;
+    assert!(own["response"].as_str().is_some_and(|text| text.contains(SECRET)), "{own}");
+    let others = shown(&app.state().join("spool").join(&accounts[0].name));
+    for command in [format!("cat {others}/in/*"), format!("cat {others}/work/file"), format!("ls {others}")] {
+        let answer = user.response_in(&conversations[1], &command).await?;
+        assert!(answer.contains("ermission denied") && !answer.contains(SECRET), "{command}: {answer}");
+    }
     drop(app);
     Ok(())
 }
