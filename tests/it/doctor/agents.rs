@@ -87,6 +87,21 @@ fn a_profile_can_say_how_to_ask_whether_its_program_is_signed_in() -> Tested {
 }
 
 #[test]
+fn a_program_that_is_too_old_for_its_hooks_is_told_and_not_started() -> Tested {
+    let mut app = TestApp::prepare(&[])?;
+    let started = app.root().join("started");
+    let text =
+        format!("#!/bin/sh\n[ \"$1\" = --version ] && exec echo \"2.1.77 (Claude Code)\"\n: > {}\n", started.display());
+    let program = script(&app, "agent.sh", &text)?;
+    choose(&mut app, "mine", &format!("command = ['{}', '{{settings}}']\nhooks = 'claude'", program.display()))?;
+    let said = ask(&app, &[], &[])?;
+    said.assert_failed(1);
+    said.assert("FAIL", "program", &["2.1.77 (Claude Code): too old", "update it"])?;
+    assert!(!started.exists());
+    Ok(())
+}
+
+#[test]
 fn an_agent_under_another_account_is_tried_under_it() -> Tested {
     let Some(mut app) = TestApp::with_accounts()? else { return Ok(()) };
     let account = Account::make("pt-doctor-a", &[])?;
