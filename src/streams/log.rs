@@ -173,6 +173,8 @@ impl TurnLog {
             log.write(|inner| inner.next = EventId { epoch: last.id.epoch, seq: last.id.seq + 1 });
         }
         log.publish(events);
+        // Who goes on with it knows whether that is still asked.
+        log.update_pulse(|pulse| pulse.attention = false);
         log
     }
 
@@ -327,7 +329,11 @@ impl Inner {
             EventKind::Resync => {
                 self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
             }
-            EventKind::Attention => self.asked = Some(event.data.clone()),
+            EventKind::Attention => {
+                self.asked = Some(event.data.clone());
+                // In one step with the event: a reader that is told of somebody waited for no more has nothing to ask any more.
+                self.change(|pulse| pulse.attention = true);
+            }
             EventKind::Queued => self.queued_at = event.data.get("position").and_then(Value::as_u64),
             _ => {}
         }

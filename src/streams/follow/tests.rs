@@ -56,3 +56,33 @@ proptest! {
         prop_assert!(!is_whole(EventId::START, &events));
     }
 }
+
+/// The agent asks, goes on, and asks the next: whoever looks in between, the question is the last that is told of it.
+#[tokio::test]
+async fn a_question_is_not_followed_by_word_that_nobody_is_waited_for() {
+    const PACE: Pace = Pace {
+        thinking: Duration::from_secs(3600),
+        ping: Duration::from_secs(3600),
+        retry: Duration::from_secs(1),
+        max_lag: usize::MAX,
+    };
+    let log = Arc::new(TurnLog::new());
+    log.update_pulse(|pulse| pulse.started = Some(Instant::now()));
+    let (_open, closing) = watch::channel(false);
+    let mut told = live(log.clone(), EventId::START, PACE, closing);
+    let asks = || log.publish(&[log.stage(EventKind::Attention, json!({ "kind": "question" }))]);
+    assert!(told.next().await.unwrap().starts_with(b"retry"));
+    asks();
+    log.update_pulse(|pulse| pulse.attention = true);
+    let mut first = String::new();
+    while !first.contains("\"upstream\":\"attention\"") {
+        first += std::str::from_utf8(&told.next().await.unwrap()).unwrap();
+    }
+    log.update_pulse(|pulse| pulse.attention = false);
+    asks();
+    let second = told.next().await.unwrap();
+    assert!(second.windows(16).any(|part| part == b"event: attention"), "{second:?}");
+    log.publish(&[log.stage(EventKind::Error, json!({}))]);
+    let last = told.next().await.unwrap();
+    assert!(last.windows(12).any(|part| part == b"event: error"), "{last:?}");
+}
