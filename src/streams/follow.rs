@@ -101,6 +101,10 @@ impl Reader {
                 self.thinking.reset();
                 self.ping.reset();
                 let mut frames = batch.frames;
+                if batch.asks {
+                    // Whoever reads of a question takes it for open, and learns at once where it is not any more.
+                    (self.told.0, self.changes) = (None, None);
+                }
                 if !self.ended {
                     frames.extend(self.changed(batch.changes));
                 }

@@ -87,14 +87,24 @@ struct Inner {
     text: String,
     /// The position in the queue that was told last.
     queued_at: Option<u64>,
-    /// The data of the last `attention`.
-    asked: Option<Value>,
+    /// The last `attention`.
+    asked: Option<Question>,
     /// Bytes of all frames so far.
     bytes: usize,
     pulse: Pulse,
     /// See [`Progress::changes`].
     changes: u32,
     accepted: Instant,
+}
+
+/// An `attention` in a log.
+#[derive(Debug)]
+struct Question {
+    data: Value,
+    /// Its index.
+    index: usize,
+    /// Bytes of the text before it.
+    text: usize,
 }
 
 #[derive(Debug)]
@@ -130,6 +140,8 @@ pub struct Batch {
     pub next: usize,
     /// The last event is final: nothing follows.
     pub ended: bool,
+    /// There is an `attention` among them.
+    pub asks: bool,
     /// See [`Progress::changes`].
     pub changes: u32,
 }
@@ -228,7 +240,7 @@ impl TurnLog {
             let asked = || inner.entries.iter().filter(|entry| entry.asks);
             let told = Told {
                 text: inner.text.clone(),
-                asked: inner.asked.clone(),
+                asked: inner.asked.as_ref().map(|asked| asked.data.clone()),
                 attentions: u32::try_from(asked().count()).unwrap_or(u32::MAX),
                 started: inner.entries.iter().any(|entry| entry.kind == EventKind::Meta),
             };
@@ -255,15 +267,14 @@ impl TurnLog {
             if let Ok(index) = inner.entries.binary_search_by_key(&seen, |entry| entry.id) {
                 return Position::At(index + 1);
             }
+            let resync = |index: usize, text| Position::Resync(frame::resync(inner.entries[index].id, text), index + 1);
+            // A question that is open is told again.
+            if let Some((before, text)) = inner.before_open_question() {
+                return resync(before, text);
+            }
             // A final event is never replaced: it is sent as it is, after the text.
             let open = inner.entries.iter().rposition(|entry| !entry.kind.is_final());
-            match open {
-                Some(index) => {
-                    let id = inner.entries[index].id;
-                    Position::Resync(frame::resync(id, &inner.text), index + 1)
-                }
-                None => Position::At(0),
-            }
+            open.map_or(Position::At(0), |index| resync(index, &inner.text))
         })
     }
 
@@ -273,6 +284,7 @@ impl TurnLog {
             frames: inner.entries.iter().skip(index).map(|entry| entry.frame.clone()).collect(),
             next: inner.entries.len(),
             ended: inner.entries.last().is_some_and(|entry| entry.kind.is_final()),
+            asks: inner.entries.iter().skip(index).any(|entry| entry.kind == EventKind::Attention),
             changes: inner.changes,
         })
     }
@@ -310,6 +322,13 @@ impl Inner {
         Progress { events: self.entries.len(), changes: self.changes }
     }
 
+    /// The index of the event before the question that is open, and the text as it was then.
+    fn before_open_question(&self) -> Option<(usize, &str)> {
+        let asked = self.asked.as_ref().filter(|_| self.pulse.attention)?;
+        // Where the text was replaced since, that is told again as well.
+        Some((asked.index.checked_sub(1)?, self.text.get(..asked.text).unwrap_or_default()))
+    }
+
     fn change(&mut self, change: impl FnOnce(&mut Pulse)) {
         let told = |pulse: &Pulse| (pulse.upstream(), pulse.activity.clone());
         let before = told(&self.pulse);
@@ -330,7 +349,8 @@ impl Inner {
                 self.text = event.data.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
             }
             EventKind::Attention => {
-                self.asked = Some(event.data.clone());
+                let (index, text) = (self.entries.len(), self.text.len());
+                self.asked = Some(Question { data: event.data.clone(), index, text });
                 // In one step with the event: a reader that is told of somebody waited for no more has nothing to ask any more.
                 self.change(|pulse| pulse.attention = true);
             }
@@ -368,6 +388,25 @@ mod tests {
         assert_eq!(frame, "id: 1-2\nevent: resync\ndata: {\"text\":\"ab\"}\n\n");
         assert_eq!(next, 2);
         assert_eq!(log.position(EventId { epoch: 1, seq: 1 }), Position::At(1));
+    }
+
+    /// Such a client may not know the question, or know it by an id that is lost.
+    #[test]
+    fn whoever_comes_from_an_unknown_place_is_told_the_open_question_again() {
+        let log = log_of(&["é", "b"]);
+        let asks = log.stage(EventKind::Attention, json!({ "kind": "question" }));
+        log.publish(&[asks]);
+        let more = log.stage(EventKind::Content, json!({ "delta": "c" }));
+        log.publish(&[more]);
+        let unknown = EventId { epoch: 1, seq: 9 };
+        let Position::Resync(frame, next) = log.position(unknown) else { panic!("no resync") };
+        assert_eq!(frame, "id: 1-2\nevent: resync\ndata: {\"text\":\"éb\"}\n\n");
+        let follows: Vec<_> = log.batch(next).frames.iter().map(|frame| frame[..7].to_vec()).collect();
+        assert_eq!(follows, [b"id: 1-3", b"id: 1-4"]);
+        log.update_pulse(|pulse| pulse.attention = false);
+        let Position::Resync(frame, next) = log.position(unknown) else { panic!("no resync") };
+        assert_eq!(frame, "id: 1-4\nevent: resync\ndata: {\"text\":\"ébc\"}\n\n");
+        assert_eq!(next, 4);
     }
 
     proptest! {

@@ -235,6 +235,7 @@ impl TurnActor {
                 if let Some(pump) = run.pump.take() {
                     pump.abort();
                 }
+                self.log.update_pulse(|pulse| (pulse.attention, pulse.activity) = (false, None));
                 // What is due with a turn whose end is decided would be due again and again, until that is recorded.
                 run.vigil = None;
                 if let Some((_, timer)) = run.timer.take() {

@@ -57,32 +57,59 @@ proptest! {
     }
 }
 
+/// No `thinking` or `ping` by time.
+const PACE: Pace = Pace {
+    thinking: Duration::from_secs(3600),
+    ping: Duration::from_secs(3600),
+    retry: Duration::from_secs(1),
+    max_lag: usize::MAX,
+};
+
+/// A log of a turn that has begun, in which the agent asks by the second.
+fn asking() -> (Arc<TurnLog>, impl Fn()) {
+    let log = Arc::new(TurnLog::new());
+    log.update_pulse(|pulse| pulse.started = Some(Instant::now()));
+    let asked = log.clone();
+    (log, move || asked.publish(&[asked.stage(EventKind::Attention, json!({ "kind": "question" }))]))
+}
+
+/// The kinds of all events that a client gets from the beginning up to the first of this kind; `thinking` with its
+/// `upstream`.
+async fn told_until(stream: &mut BoxStream<'static, Bytes>, last: &str) -> Vec<String> {
+    let mut kinds = Vec::new();
+    while kinds.last().is_none_or(|kind| kind != last) {
+        let next = tokio::time::timeout(Duration::from_secs(10), stream.next()).await;
+        let frame = next.unwrap_or_else(|_| panic!("nothing after {kinds:?}")).unwrap();
+        let frame = String::from_utf8(frame.to_vec()).unwrap();
+        let Some(kind) = frame.lines().find_map(|line| line.strip_prefix("event: ")) else { continue };
+        let upstream = frame.split_once("\"upstream\":\"").and_then(|(_, rest)| rest.split('"').next());
+        kinds.push(upstream.map_or_else(|| kind.to_owned(), |upstream| format!("{kind} {upstream}")));
+    }
+    kinds
+}
+
 /// The agent asks, goes on, and asks the next: whoever looks in between, the question is the last that is told of it.
 #[tokio::test]
 async fn a_question_is_not_followed_by_word_that_nobody_is_waited_for() {
-    const PACE: Pace = Pace {
-        thinking: Duration::from_secs(3600),
-        ping: Duration::from_secs(3600),
-        retry: Duration::from_secs(1),
-        max_lag: usize::MAX,
-    };
-    let log = Arc::new(TurnLog::new());
-    log.update_pulse(|pulse| pulse.started = Some(Instant::now()));
+    let (log, ask) = asking();
     let (_open, closing) = watch::channel(false);
-    let mut told = live(log.clone(), EventId::START, PACE, closing);
-    let asks = || log.publish(&[log.stage(EventKind::Attention, json!({ "kind": "question" }))]);
-    assert!(told.next().await.unwrap().starts_with(b"retry"));
-    asks();
-    log.update_pulse(|pulse| pulse.attention = true);
-    let mut first = String::new();
-    while !first.contains("\"upstream\":\"attention\"") {
-        first += std::str::from_utf8(&told.next().await.unwrap()).unwrap();
-    }
+    let mut stream = live(log.clone(), EventId::START, PACE, closing);
+    ask();
+    assert_eq!(told_until(&mut stream, "thinking attention").await, ["attention", "thinking attention"]);
     log.update_pulse(|pulse| pulse.attention = false);
-    asks();
-    let second = told.next().await.unwrap();
-    assert!(second.windows(16).any(|part| part == b"event: attention"), "{second:?}");
-    log.publish(&[log.stage(EventKind::Error, json!({}))]);
-    let last = told.next().await.unwrap();
-    assert!(last.windows(12).any(|part| part == b"event: error"), "{last:?}");
+    ask();
+    assert_eq!(told_until(&mut stream, "thinking attention").await, ["attention", "thinking attention"]);
+}
+
+/// It was over before anybody could be told: then that is told behind it, not after the next interval.
+#[tokio::test]
+async fn a_question_that_is_over_is_followed_by_word_of_that() {
+    let (log, ask) = asking();
+    let (_open, closing) = watch::channel(false);
+    let mut stream = live(log.clone(), EventId::START, PACE, closing.clone());
+    ask();
+    log.update_pulse(|pulse| pulse.attention = false);
+    assert_eq!(told_until(&mut stream, "thinking working").await, ["attention", "thinking working"]);
+    let mut replayed = live(log, EventId::START, PACE, closing);
+    assert_eq!(told_until(&mut replayed, "thinking working").await, ["attention", "thinking working"]);
 }

@@ -75,3 +75,35 @@ async fn a_reader_that_comes_while_nothing_special_is_done_is_told_nothing() -> 
     user.cancelled(&turn).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_is_waited_for_once_the_end_is_decided_though_it_is_not_recorded_yet() -> Tested {
+    let app = TestApp::with(&[NEVER]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!ask Well?").await?;
+    let mut stream = user.stream(&turn, None).await?;
+    stream.until("attention").await?;
+    assert_eq!(stream.until("thinking").await?.data["upstream"], "attention");
+    app.arm_hold("answer.before_commit")?;
+    user.cancelled(&turn).await?;
+    app.held("answer.before_commit").await?;
+    assert_eq!(stream.until("thinking").await?.data["upstream"], "working");
+    app.release("answer.before_commit")?;
+    assert_eq!(stream.until("error").await?.data["code"], "cancelled");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_whose_events_were_lost_is_told_the_open_question_again() -> Tested {
+    let app = TestApp::with(&[NEVER]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!ask Well?").await?;
+    let asked = user.stream(&turn, None).await?.until("attention").await?;
+    let mut stream = user.stream(&turn, Some("1-99")).await?;
+    let resync = stream.until("resync").await?;
+    assert!(resync.id < asked.id, "{:?} before {:?}", resync.id, asked.id);
+    let again = stream.until("attention").await?;
+    assert_eq!((&again.id, &again.data), (&asked.id, &asked.data));
+    assert_eq!(stream.until("thinking").await?.data["upstream"], "attention");
+    user.cancelled(&turn).await
+}

@@ -1,10 +1,11 @@
 // @vitest-environment jsdom
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
+import { UNREADABLE } from "../lib/problem";
 import { refuseStorage } from "./testing/browser";
 import { chat, server, settle, showing, started, useChat } from "./testing/chats";
 import { conversation, failed, open, OTHER_SESSION, row, SESSION, status, turnId } from "./testing/rows";
-import { opened } from "./testing/streams";
+import { opened, streamOf } from "./testing/streams";
 import { anotherUser } from "./testing/tabs";
 import { Outbox } from "../lib/outbox";
 
@@ -117,6 +118,17 @@ describe("while it is open", () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(chat.trouble).toBeNull();
     expect(chat.conversation?.cells).toHaveLength(2);
+  });
+
+  test("a turn whose stream something else answered for is followed again once the server answers", async () => {
+    await showing(open(1));
+    const foreign = new ApiError(200, UNREADABLE, "");
+    streamOf(turnId(1)).end({ how: "refused", error: foreign });
+    await settle();
+    expect(chat.trouble).toBe("unreachable");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(chat.trouble).toBeNull();
+    expect(streamOf(turnId(1)).isOpen).toBe(true);
   });
 
   test("one request that always fails does not make it ask without a pause", async () => {

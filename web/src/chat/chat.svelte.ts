@@ -5,6 +5,7 @@ import { Api, ApiError, Unreachable } from "../lib/api";
 import { uuid } from "../lib/ids";
 import { m } from "../lib/i18n/index.svelte";
 import { Outbox } from "../lib/outbox";
+import { UNREADABLE } from "../lib/problem";
 import { isOpen, type TurnView } from "../lib/turn";
 import { anyOf, isOffline, pauseOrReachable } from "../lib/wait";
 import type { AgentSession, Status } from "../lib/wire";
@@ -321,7 +322,8 @@ export class Chat {
     const { view } = cell;
     const url = `/paliadin#${conversation.sessionId}`;
     const title = this.list.titleOf(conversation.sessionId) || view.message.slice(0, 80);
-    if (view.attention && view.attention.number !== before.attention?.number) {
+    const asked = before.attention ?? before.askedBefore;
+    if (view.attention && view.attention.number !== asked?.number) {
       this.announce(`${m().attentionQuestion}: ${view.attention.prompt}`);
       void notify(m().notifyAsks, view.attention.prompt.slice(0, 200), cell.view.key, url);
     }
@@ -374,8 +376,9 @@ function afterExit({ agent, agent_alive, last_start }: AgentSession): AfterExit 
   return agent === "crash_loop" ? "crash_loop" : "ended";
 }
 
-/** Whether something between us and the server, or the server itself, says that it cannot answer now. */
+/** Whether something between us and the server, or the server itself, says that it cannot answer now; or answers in its place. */
 function isAway(refusal: ApiError | null): boolean {
+  if (refusal?.code === UNREADABLE && refusal.status < 400) return true;
   return refusal !== null && [502, 503, 504].includes(refusal.status) && refusal.retryable !== false;
 }
 

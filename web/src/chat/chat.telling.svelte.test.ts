@@ -3,6 +3,7 @@ import { flushSync } from "svelte";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError, Unreachable } from "../lib/api";
 import { Outbox } from "../lib/outbox";
+import type { TurnEvent } from "../lib/wire";
 import { LONG, notify } from "./notify";
 import { chat, server, settle, showing, started, useChat } from "./testing/chats";
 import {
@@ -283,6 +284,21 @@ describe("who looks elsewhere is told of", () => {
     expect(notified()).toEqual([["The agent needs you", "Which one?", "client-1", `/paliadin#${SESSION}`]]);
     streamOf(turnId(1)).send(event.asks("1-2", "And now?"));
     expect(notified()).toHaveLength(2);
+  });
+
+  test("what the agent still asks not anew, though the answer went on or another server takes the turn up", async () => {
+    await showing(open(1));
+    vi.setSystemTime(asked + 1);
+    const thinking = (upstream: "attention" | "queued"): TurnEvent => ({
+      id: null,
+      event: "thinking",
+      data: { elapsed_seconds: 5, since_first: null, upstream, activity: null },
+    });
+    const stream = streamOf(turnId(1));
+    stream.send(event.asks("1-1", "Which one?"), event.content("1-2", "That one."), thinking("attention"));
+    stream.send(thinking("queued"), thinking("attention"));
+    expect(chat.conversation?.cells[0]?.view.attention?.id).toBe("1-1");
+    expect(notified()).toHaveLength(1);
   });
 
   test("by its question, where the conversation has no title yet", async () => {

@@ -211,6 +211,26 @@ test("a question that is open although the answer went on is shown again", () =>
   expect(after(told, asks("1-5"), thinking("attention")).attention?.id).toBe("1-5");
 });
 
+test("a question with a name is open until that is said, whatever of the answer comes meanwhile", () => {
+  const named: TurnEvent = {
+    id: "1-2",
+    event: "attention",
+    data: { kind: "question", prompt: "Which?", options: [], name: "toolu_1" },
+  };
+  const asking = after(sent, named);
+  const told = after(asking, delta("1-3", "x"), delta("1-4", "y"));
+  expect(told).toMatchObject({ text: "xy", phase: "asking", cursor: "1-4" });
+  expect(told.attention).toBe(asking.attention);
+  expect(after(told, thinking("answering"))).toMatchObject({ attention: null, phase: "answering" });
+  expect(after(told, ended("1-5")).attention).toBeNull();
+});
+
+test("while another server takes the turn up, nothing is said to be asked that is not shown", () => {
+  const waiting = after(sent, asks("1-2"), thinking("queued"));
+  expect(waiting).toMatchObject({ attention: null, phase: "starting" });
+  expect(after(sent, delta("1-2", "x"), thinking("queued")).phase).toBe("answering");
+});
+
 test("an answer to a question is kept while the agent still shows it", () => {
   const asking = after(sent, asks("1-2"));
   const answered = { ...asking, attention: asking.attention && { ...asking.attention, answered: true } };

@@ -49,8 +49,8 @@ export interface TurnView {
    */
   attention: (Attention & { id: string; answered: boolean; number: number }) | null;
   /**
-   * What it asked when a piece of the answer came, or a server took the turn up again: it may still ask, which the next
-   * `thinking` tells.
+   * What it asked, by a question without a name, when a piece of the answer came; or by any, when a server took the turn up
+   * again: it may still ask, which the next `thinking` tells.
    */
   askedBefore: TurnView["attention"];
   /** Why it failed. `message` is empty where only the code is known. */
@@ -156,6 +156,7 @@ export function apply(before: TurnView, event: TurnEvent, now: number): TurnView
       const isWhole = "text" in event.data;
       const piece = "text" in event.data ? event.data.text : event.data.delta;
       const oneShot = view.text === "" ? isWhole : view.oneShot;
+      if (view.attention?.name !== undefined) return { ...view, text: view.text + piece, oneShot };
       const askedBefore = view.attention ?? view.askedBefore;
       return { ...view, ...answering(view.text + piece), askedBefore, oneShot };
     }
@@ -224,7 +225,14 @@ function thinking(view: TurnView, data: ThinkingData, now: number): TurnView {
   const attention = data.upstream === "attention" ? (view.attention ?? view.askedBefore) : null;
   if (attention) return { ...view, ...common, attention, phase: "asking" };
   if (data.upstream === "queued") {
-    return { ...view, ...common, attention, askedBefore: view.attention ?? view.askedBefore };
+    const askedBefore = view.attention ?? view.askedBefore;
+    return {
+      ...view,
+      ...common,
+      attention,
+      askedBefore,
+      phase: view.phase === "asking" ? "starting" : view.phase,
+    };
   }
   const phase = view.text === "" ? "working" : "answering";
   return { ...view, ...common, attention, phase, position: null };

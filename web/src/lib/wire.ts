@@ -132,6 +132,8 @@ export interface Attention {
   prompt: string;
   /** Empty where any text will do. */
   options: string[];
+  /** One with a name stays open until that is said, whatever else the agent does meanwhile. */
+  name?: string;
 }
 
 export interface EndData {
