@@ -297,7 +297,10 @@ impl Actor for SessionActor {
             SessionMsg::TurnOver { turn_id, leaves, lost } => self.turn_over(state, turn_id, leaves, lost),
             SessionMsg::Settled(turn_id) => self.turn_over(state, turn_id, Leaves::Busy, false),
             SessionMsg::Look => self.look(state),
-            SessionMsg::Quiet(turn_id) => self.quiet(state, turn_id),
+            SessionMsg::Quiet(turn_id) => {
+                faults::halt("session.quiet").await;
+                self.quiet(state, turn_id);
+            }
             SessionMsg::DrainLate(turn_id) => self.drain_late(state, turn_id),
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::TookOver(takeover) => self.took_over(state, takeover),

@@ -11,6 +11,7 @@ use crate::actors::closing::{self, Cause};
 use crate::actors::pane::PaneMsg;
 use crate::actors::supervise::ChildSpec;
 use crate::actors::turn::{Leaves, TurnActor, TurnMsg};
+use crate::faults;
 use crate::store::{SessionPatch, StoreError, Turn, Write};
 use crate::turn::{ErrorCode, Event, EventId, EventKind, Timestamp, TurnId, TurnState};
 
@@ -48,6 +49,7 @@ impl SessionActor {
         let submits = Some(state.submits).filter(|_| state.submitting == 0);
         let (store, streams, name) = (self.wiring.store.clone(), self.wiring.streams.clone(), self.row.name.clone());
         let read = async move {
+            faults::halt("session.look").await;
             let turns = store.queued(&name).await?;
             let mut unheard = Vec::new();
             for turn_id in turns.iter().copied().filter(|turn_id| streams.get(*turn_id).is_none()) {
@@ -99,8 +101,14 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = turns.into_iter().filter(|id| Some(*id) != running).collect();
-        let blocked =
-            state.current.is_some() || state.draining.is_some() || state.ending || !state.kept || state.taking_over;
+        // Found before the session was asked for its place, of which word is behind this one.
+        let is_outrun = state.look_again && self.wiring.seats.is_wanted(&self.row.name);
+        let blocked = state.current.is_some()
+            || state.draining.is_some()
+            || state.ending
+            || !state.kept
+            || state.taking_over
+            || is_outrun;
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
             turn.state == TurnState::Queued

@@ -6,8 +6,19 @@ use crate::harness::{Client, TestApp, Tested, eventually};
 
 const TWO: &[(&str, &str)] = &[("PALIADIN_AGENT__MAX_LIVE", "2")];
 
+async fn session_of(user: &Client) -> Tested<String> {
+    Ok(user.status().await?["agent_session"]["name"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Messages in the mailbox of the actor of this session.
+async fn mail_of(admin: &Client, session: &str) -> Tested<i64> {
+    let actors = admin.actors().await?;
+    let actor = actors.iter().find(|actor| actor["path"].as_str().is_some_and(|path| path.ends_with(session)));
+    actor.and_then(|actor| actor["mailbox"].as_i64()).ok_or_else(|| format!("no actor of {session}").into())
+}
+
 async fn note_of(admin: &Client, user: &Client, kind: &str) -> Tested<String> {
-    let session = user.status().await?["agent_session"]["name"].as_str().unwrap_or_default().to_owned();
+    let session = session_of(user).await?;
     let actors = admin.actors().await?;
     let is_meant = |path: &str| path.contains(&session) && path.ends_with(kind);
     let actor = actors.iter().find(|actor| actor["path"].as_str().is_some_and(is_meant));
@@ -94,6 +105,33 @@ async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() ->
     // Ann had a turn more in her line, and went to the end of theirs.
     assert!(ended.is_sorted(), "{ended:?}");
     assert_eq!(bob.turn(&held.turn_id).await?["state"], "running", "who is at work is left alone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_to_give_a_place_up_runs_nothing_that_was_looked_up_before() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_AGENT__MAX_LIVE", "1")]).await?;
+    let admin = app.owner()?;
+    let (ann, eve) = (app.user("ann@example.org")?, app.user("eve@example.org")?);
+    let first = ann.ask("!hang").await?;
+    ann.stream(&first, None).await?.until("meta").await?;
+    let session = session_of(&ann).await?;
+    // Ann's session looks for her next turn, and has found it in the moment in which the agent has left the first.
+    app.arm_hold("session.look")?;
+    let anns = ann.ask("!echo ann").await?;
+    app.held("session.look").await?;
+    let eves = eve.ask("!echo eve").await?;
+    waits_for_place(&admin, &eve).await?;
+    app.arm_hold("session.quiet")?;
+    ann.cancelled(&first).await?;
+    app.held("session.quiet").await?;
+    let before = mail_of(&admin, &session).await?;
+    app.release("session.look")?;
+    eventually("what was looked up", async || Ok((mail_of(&admin, &session).await? > before).then_some(()))).await?;
+    app.release("session.quiet")?;
+    let (eves, anns) = (eve.ended(&eves).await?, ann.ended(&anns).await?);
+    assert_eq!((&eves["response"], &anns["response"]), (&json!("eve"), &json!("ann")));
+    assert!(eves["finished_at"].as_str() < anns["started_at"].as_str(), "{eves} {anns}");
     Ok(())
 }
 
