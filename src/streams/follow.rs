@@ -38,11 +38,13 @@ pub fn live(log: Arc<TurnLog>, seen: EventId, pace: Pace, closing: watch::Receiv
         Position::Resync(frame, index) => (Some(frame), index),
     };
     let (pulse, _) = log.pulse();
+    let may_ask = first.is_some() || log.has_asked();
     let reader = Reader {
         progress: log.watch(),
         backlog: log.batch(index).next,
-        // Whoever comes takes it that nothing special is done and nobody is waited for; else it is told so.
-        told: (Some(pulse.upstream()).filter(|upstream| *upstream != Upstream::Attention), None),
+        // Whoever comes takes it that nothing special is done, and that nobody is waited for, unless it may hold a question:
+        // that is answered in either case.
+        told: (Some(pulse.upstream()).filter(|upstream| *upstream != Upstream::Attention && !may_ask), None),
         changes: None,
         index,
         thinking: interval(pace.thinking),

@@ -185,8 +185,6 @@ impl TurnLog {
             log.write(|inner| inner.next = EventId { epoch: last.id.epoch, seq: last.id.seq + 1 });
         }
         log.publish(events);
-        // Who goes on with it knows whether that is still asked.
-        log.update_pulse(|pulse| pulse.attention = false);
         log
     }
 
@@ -246,6 +244,11 @@ impl TurnLog {
             };
             (told, asked().next_back().map(|entry| entry.id))
         })
+    }
+
+    /// Whether there was a question, open or not.
+    pub fn has_asked(&self) -> bool {
+        self.read(|inner| inner.asked.is_some())
     }
 
     /// What a client that has seen everything holds as the answer.
@@ -324,8 +327,9 @@ impl Inner {
 
     /// The index of the event before the question that is open, and the text as it was then.
     fn before_open_question(&self) -> Option<(usize, &str)> {
-        let asked = self.asked.as_ref().filter(|_| self.pulse.attention)?;
-        // Where the text was replaced since, that is told again as well.
+        let is_over = self.entries.last().is_some_and(|entry| entry.kind.is_final());
+        let asked = self.asked.as_ref().filter(|_| self.pulse.attention && !is_over)?;
+        // Where the text was replaced since, what replaced it is told again as well.
         Some((asked.index.checked_sub(1)?, self.text.get(..asked.text).unwrap_or_default()))
     }
 

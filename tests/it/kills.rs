@@ -83,9 +83,14 @@ impl Storm {
 /// Lets users ask and things die until both have happened often enough, and judges what came of it.
 async fn run(prey: Prey, turns: usize, kills: usize) -> Tested {
     let kills = std::env::var(VARIABLE).map_or(Ok(kills), |kills| kills.parse())?;
-    let mut random = Random::seeded()?;
     let mut app = TestApp::with_own_address().await?;
-    let questions = questions::Source::prepare(&app).await?;
+    // Told before the app is closed, which would fail for what a run leaves that came to no end.
+    survive(&mut app, prey, turns, kills).await.inspect_err(|error| println!("{error}"))
+}
+
+async fn survive(app: &mut TestApp, prey: Prey, turns: usize, kills: usize) -> Tested {
+    let mut random = Random::seeded()?;
+    let questions = questions::Source::prepare(app).await?;
     let storm = Arc::new(Storm::new(turns, kills));
     let mut conversations = Vec::new();
     for number in 0..USERS {
@@ -104,16 +109,16 @@ async fn run(prey: Prey, turns: usize, kills: usize) -> Tested {
         Ok(asked)
     };
     let limit = PATIENCE + PATIENCE_PER_KILL * u32::try_from(kills)?;
-    let both = async { tokio::try_join!(killer::rage(&mut app, &storm, &mut random, prey), asking) };
+    let both = async { tokio::try_join!(killer::rage(app, &storm, &mut random, prey), asking) };
     let ended = timeout(limit, both).await;
     let (killed, asked) = match ended {
         Ok(ended) => ended?,
         Err(_) => {
-            return Err(format!("not over after {limit:?}: {}\n{}", storm.stuck(), verdict::open(&app).await?).into());
+            return Err(format!("not over after {limit:?}: {}\n{}", storm.stuck(), verdict::open(app).await?).into());
         }
     };
     println!("{killed}");
-    verdict::judge(&app, &asked, prey).await?;
+    verdict::judge(app, &asked, prey).await?;
     if prey == Prey::Everything {
         // An answer to a turn that failed is awaited among its files for a while, even where its agent is gone.
         app.set("PALIADIN_TURN__RECOVERY_WINDOW", "1ms");

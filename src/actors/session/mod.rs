@@ -305,7 +305,7 @@ impl Actor for SessionActor {
             SessionMsg::AgentChanged(change) => self.agent_changed(state, change),
             SessionMsg::TookOver(takeover) => self.took_over(state, takeover),
             SessionMsg::LeftAtWork(left, standing) => self.left_at_work(state, left, standing),
-            SessionMsg::TakeOver => Self::take_over(state),
+            SessionMsg::TakeOver => self.take_over(state),
             SessionMsg::IdleLate => self.idle_late(state),
             SessionMsg::Silent(turn_id, quiet) => self.silent(state, turn_id, quiet),
             SessionMsg::Cancel(turn_id, by, reply) => self.cancel(state, turn_id, by, reply),

@@ -101,14 +101,10 @@ impl SessionActor {
         // A turn whose runner has not claimed it yet is still queued in the table.
         let running = state.current.as_ref().map(|current| current.turn.turn_id);
         state.queued = turns.into_iter().filter(|id| Some(*id) != running).collect();
+        let blocked =
+            state.current.is_some() || state.draining.is_some() || state.ending || !state.kept || state.taking_over;
         // Found before the session was asked for its place, of which word is behind this one.
-        let is_outrun = state.look_again && self.wiring.seats.is_wanted(&self.row.name);
-        let blocked = state.current.is_some()
-            || state.draining.is_some()
-            || state.ending
-            || !state.kept
-            || state.taking_over
-            || is_outrun;
+        let blocked = blocked || (state.look_again && self.wiring.seats.is_wanted(&self.row.name));
         // A turn without a log was committed a moment ago: word of it is still on its way, and wakes us again.
         let can_run = |turn: &Turn| {
             turn.state == TurnState::Queued

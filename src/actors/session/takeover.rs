@@ -92,10 +92,11 @@ impl SessionActor {
     }
 
     /// A turn that runs finds the agent itself.
-    pub(super) fn take_over(state: &mut SessionState) {
+    pub(super) fn take_over(&self, state: &mut SessionState) {
         if state.kept && !state.taking_over && Self::can_give(state) {
             state.taking_over = true;
             let _ = state.pane.send(PaneMsg::TakeOver);
+            self.note(state);
         }
     }
 }

@@ -113,3 +113,21 @@ async fn a_question_that_is_over_is_followed_by_word_of_that() {
     let mut replayed = live(log, EventId::START, PACE, closing);
     assert_eq!(told_until(&mut replayed, "thinking working").await, ["attention", "thinking working"]);
 }
+
+/// A client that was cut off while the question was open may still show it.
+#[tokio::test]
+async fn whoever_comes_again_is_told_that_a_question_is_over() {
+    let (log, ask) = asking();
+    let (_open, closing) = watch::channel(false);
+    ask();
+    let seen = EventId { epoch: 0, seq: 1 };
+    log.update_pulse(|pulse| pulse.attention = false);
+    let mut resumed = live(log.clone(), seen, PACE, closing.clone());
+    assert_eq!(told_until(&mut resumed, "thinking working").await, ["thinking working"]);
+    // Or one of which nothing is known here.
+    let never = Arc::new(TurnLog::new());
+    never.update_pulse(|pulse| pulse.started = Some(Instant::now()));
+    never.publish(&[never.stage(EventKind::Meta, json!({}))]);
+    let mut unknown = live(never, EventId { epoch: 0, seq: 9 }, PACE, closing);
+    assert_eq!(told_until(&mut unknown, "thinking working").await, ["resync", "thinking working"]);
+}

@@ -236,6 +236,8 @@ test("an answer to a question is kept while the agent still shows it", () => {
   const answered = { ...asking, attention: asking.attention && { ...asking.attention, answered: true } };
   expect(after(answered, thinking("attention")).attention?.answered).toBe(true);
   expect(after(answered, thinking("working"), asks("1-3")).attention?.answered).toBe(false);
+  // A server that has lost what it had told last says where it goes on from, and asks again.
+  expect(after(answered, resync("1-1", ""), asks("1-2")).attention?.answered).toBe(true);
 });
 
 test("the time it works never gets shorter", () => {

@@ -167,10 +167,12 @@ export function apply(before: TurnView, event: TurnEvent, now: number): TurnView
         : { ...onward(view, text === "" ? "starting" : "answering"), text, oneShot: false };
     }
     case "attention": {
+      const known = view.attention ?? view.askedBefore;
       const attention = {
         ...event.data,
         id: event.id ?? "",
-        answered: false,
+        // A server that has lost what it had told tells an open question again.
+        answered: known?.id === event.id && known.answered,
         number: event.id === null ? 0 : idNumber(event.id),
       };
       return { ...view, attention, askedBefore: null, phase: "asking", position: null };

@@ -84,6 +84,23 @@ test("three tabs, one connection, one text", async () => {
   for (const { links } of tabs) expect(links.at(-1)).toBe("live");
 });
 
+test("a tab that catches up hears whether a question that it reads of is still open", async () => {
+  const { log, server, browser } = begun();
+  log.push("attention", { kind: "question", prompt: "Which?", options: [], name: "q" });
+  log.content("a");
+  const first = start(server, browser.open());
+  await reaches([first], "a");
+  await until(() => expect(first.links.at(-1)).toBe("live"));
+  const heard: string[] = [];
+  const second = start(server, browser.open(), { onEvent: ({ event }) => void heard.push(event) });
+  await until(() => expect(heard).toContain("thinking"));
+  expect(heard).toEqual(["queued", "attention", "content", "thinking"]);
+  // And then it listens, as any other.
+  await until(() => expect(server.open.size).toBe(1));
+  log.end();
+  expect(await second.end).toEqual({ how: "final" });
+});
+
 test("when the tab that follows is closed, another goes on from where it is", async () => {
   const { log, server, browser } = begun();
   const tabs = [start(server, browser.open()), start(server, browser.open()), start(server, browser.open())];

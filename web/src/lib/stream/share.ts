@@ -66,6 +66,8 @@ class Seat {
   /** A final event was delivered. After `error` a late answer may still follow. */
   #isOver = false;
   #isHolder = false;
+  /** A question was read, and not yet the `thinking` behind it, which tells whether it is still open. */
+  #mayBeOver = false;
   #link: Link | null = null;
   #catchUp: { abort(): void } | null = null;
   /** Where the holder was when it was heard last; `undefined` where it is not to be heard. */
@@ -226,10 +228,13 @@ class Seat {
     const before = this.#cursor;
     if (event.id !== null) this.#cursor = event.id;
     if (isFinal(event)) this.#isOver = true;
+    if (event.event === "attention") this.#mayBeOver = true;
+    if (event.event === "thinking") this.#mayBeOver = false;
     if (this.#isHolder) this.#say({ kind: "event", before, event });
     this.options.onEvent(event);
     if (
       this.#catchUp &&
+      !this.#mayBeOver &&
       !this.#isOver &&
       this.#holderAt !== undefined &&
       compareIds(this.#cursor, this.#holderAt) >= 0

@@ -2,6 +2,9 @@
 
 import { frame, type TurnLog } from "./log";
 
+/** What follows a question that is over by now. */
+const OVER = `event: thinking\ndata: {"elapsed_seconds":1,"since_first":1,"upstream":"answering","activity":null}\n\n`;
+
 interface Open {
   cut(): void;
 }
@@ -53,14 +56,19 @@ export class TurnServer {
         signal?.addEventListener("abort", fail);
         const run = async () => {
           if (first !== "") controller.enqueue(encoder.encode(first));
+          let hasAsked = false;
           for (let index = from; isOpen;) {
             const entry = this.log.entries[index];
             if (entry) {
+              hasAsked ||= entry.event === "attention";
               controller.enqueue(encoder.encode(frame(entry)));
               index++;
             } else if (this.log.isOver) {
               controller.close();
               forget();
+            } else if (hasAsked) {
+              hasAsked = false;
+              controller.enqueue(encoder.encode(OVER));
             } else {
               await this.log.more();
             }
