@@ -34,7 +34,7 @@ const CONVERSATIONS: usize = 2;
 /// Longest run, but for the kills.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer by this for each kill.
-const PATIENCE_PER_KILL: Duration = Duration::from_millis(1_500);
+const PATIENCE_PER_KILL: Duration = Duration::from_millis(3_000);
 /// Waiting ones that are named where a run takes too long.
 const WAITING_SHOWN: usize = 12;
 
@@ -108,7 +108,8 @@ async fn survive(app: &mut TestApp, prey: Prey, turns: usize, kills: usize) -> T
         }
         Ok(asked)
     };
-    let limit = PATIENCE + PATIENCE_PER_KILL * u32::try_from(kills)?;
+    // The killer may come to twice as many.
+    let limit = PATIENCE + PATIENCE_PER_KILL * u32::try_from(2 * kills)?;
     let both = async { tokio::try_join!(killer::rage(app, &storm, &mut random, prey), asking) };
     let ended = timeout(limit, both).await;
     let (killed, asked) = match ended {

@@ -11,8 +11,9 @@ test("while the agent works the page says at what, and since when", async () => 
   const words = await record(chat.page, ".working .words");
   await chat.askAndWait("What are you doing?");
   await expect.poll(words).toContain("Writing the demo answer");
-  const turn = await chat.ask("!sleep 3");
+  const turn = await chat.ask("!hang");
   await seen(turn.getByText(chat.words.working));
-  await seen(turn.getByText("2 s", { exact: true }));
-  await chat.reaches("!sleep 3", "done");
+  await seen(turn.getByText(/^[2-9] s$/));
+  await chat.button(chat.words.stop, turn).click();
+  await chat.reaches("!hang", "cancelled");
 });

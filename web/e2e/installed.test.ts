@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { Hand } from "./harness/agent";
 import type { ChatPage } from "./harness/chat";
 import { startProxy } from "./harness/proxy";
-import { seen } from "./harness/wait";
+import { gone, seen } from "./harness/wait";
 import { useWorld } from "./harness/world";
 
 const world = useWorld();
@@ -115,16 +116,22 @@ test("a long answer that ends while one looks elsewhere is told by a notificatio
       return shown.map(({ title, body, data }) => ({ title, body, data: data as { url: string } }));
     });
   await controlled(chat);
-  const turn = await chat.ask("!sleep 11");
+  const turn = await chat.ask("!hang");
+  await chat.reaches("!hang", "working");
   // Offered where it has taken long already.
   const offer = chat.button(chat.words.notifyMe, turn);
   await offer.click();
+  await gone(offer);
   await hide(true);
+  new Hand(chat.server, chat.user.id, (await turn.getAttribute("data-turn"))!).finishes("At last.");
   await expect.poll(notices).toHaveLength(1);
   expect(await notices()).toEqual([
-    { title: chat.words.notifyTitle, body: "!sleep 11", data: { url: `/paliadin#${chat.sessionId}` } },
+    { title: chat.words.notifyTitle, body: "!hang", data: { url: `/paliadin#${chat.sessionId}` } },
   ]);
   await hide(false);
+  await chat.choose(chat.words.restartAgent);
+  await chat.button(chat.words.restartAgent, chat.dialog).click();
+  await gone(chat.dialog);
   await chat.askAndWait("!echo short");
   expect(await notices()).toHaveLength(1);
 });

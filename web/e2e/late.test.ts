@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Hand } from "./harness/agent";
 import { gone, seen } from "./harness/wait";
 import { useWorld } from "./harness/world";
 
@@ -6,7 +7,7 @@ const world = useWorld({ PALIADIN_TURN__SILENCE_TIMEOUT: "2s" });
 
 test("an agent that was given up as silent answers after all: it fills in by itself, in every tab", async () => {
   const chat = await world.open();
-  const question = "!sleep 10";
+  const question = "!hang";
   const turn = await chat.ask(question);
   await chat.reaches(question, "working");
   const other = await chat.anotherTab();
@@ -17,33 +18,35 @@ test("an agent that was given up as silent answers after all: it fills in by its
     await seen(tab.turn(question).getByText(tab.words.errors["upstream_silence"]![0]));
     await seen(tab.turn(question).getByText(tab.words.lookingForLate));
   }
+  const id = (await turn.getAttribute("data-turn"))!;
+  new Hand(chat.server, chat.user.id, id).finishes("At last.");
   for (const tab of both) {
     await tab.reaches(question, "done");
-    await expect.poll(() => tab.answer(question)).toBe("slept 10");
+    await expect.poll(() => tab.answer(question)).toBe("At last.");
     await seen(tab.turn(question).getByText(tab.words.late));
     await gone(tab.turn(question).getByText(tab.words.lookingForLate));
     expect(await tab.page.evaluate(() => "marked" in window)).toBe(true);
   }
-  const id = await turn.getAttribute("data-turn");
   const rows = world.server.sql(
     `SELECT state, late, response, error_code FROM paliadin_turns WHERE turn_id = '${id}'`,
   );
-  expect(rows).toEqual([{ state: "done", late: 1, response: "slept 10", error_code: null }]);
+  expect(rows).toEqual([{ state: "done", late: 1, response: "At last.", error_code: null }]);
   expect(world.server.timesTyped(question)).toBe(1);
 });
 
 test("a page that is loaded while a late answer is awaited says so, and it fills in there", async () => {
   const chat = await world.open();
-  const question = "!sleep 8";
-  await chat.ask(question);
+  const question = "!hang";
+  const turn = await chat.ask(question);
   await chat.reaches(question, "failed");
   await chat.page.reload();
   // Of what the history tells, too.
   await seen(chat.turn(question).getByText(chat.words.lookingForLate));
+  new Hand(chat.server, chat.user.id, (await turn.getAttribute("data-turn"))!).finishes("At last.");
   await chat.reaches(question, "done");
   await chat.page.reload();
   await seen(chat.turn(question).getByText(chat.words.late));
-  expect(await chat.answer(question)).toBe("slept 8");
+  expect(await chat.answer(question)).toBe("At last.");
 });
 
 test("where the server has no hope any more the page says so, and asks no further", async () => {

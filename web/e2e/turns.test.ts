@@ -6,17 +6,19 @@ const world = useWorld();
 
 test("questions wait in line, and say how many are before them", async () => {
   const chat = await world.open();
-  await chat.ask("!sleep 2");
-  await chat.ask("!sleep 2.0");
+  const first = await chat.ask("!hang");
+  const second = await chat.ask("!ask Second?");
   await chat.ask("!echo third");
-  await seen(chat.turn("!sleep 2.0").getByText(chat.words.queued(1)));
+  await seen(second.getByText(chat.words.queued(1)));
   await seen(chat.turn("!echo third").getByText(chat.words.queued(2)));
-  await chat.reaches("!sleep 2", "done");
+  await chat.button(chat.words.stop, first).click();
+  await chat.reaches("!ask Second?", "asking");
   await seen(chat.turn("!echo third").getByText(chat.words.queued(1)));
+  await chat.button(chat.words.stop, second).click();
   await chat.reaches("!echo third", "done");
   expect(world.server.typed().map(({ message }) => message)).toEqual([
-    "!sleep 2",
-    "!sleep 2.0",
+    "!hang",
+    "!ask Second?",
     "!echo third",
   ]);
 });
@@ -37,12 +39,13 @@ test("a running answer is stopped, and what was there stays", async () => {
 
 test("a waiting question is stopped before anyone has seen it", async () => {
   const chat = await world.open();
-  await chat.ask("!sleep 2");
+  const first = await chat.ask("!hang");
   const turn = await chat.ask("!echo never typed");
   await seen(turn.getByText(chat.words.queued(1)));
   await chat.button(chat.words.stop, turn).click();
   await chat.reaches("!echo never typed", "cancelled");
   await seen(turn.getByText(chat.words.stoppedEmpty));
+  await chat.button(chat.words.stop, first).click();
   await chat.askAndWait("!echo typed after it");
   expect(world.server.timesTyped("!echo never typed")).toBe(0);
 });

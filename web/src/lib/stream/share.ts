@@ -66,7 +66,9 @@ class Seat {
   /** A final event was delivered. After `error` a late answer may still follow. */
   #isOver = false;
   #isHolder = false;
-  /** A question was read, and not yet the `thinking` behind it, which tells whether it is still open. */
+  /** There was a question. */
+  #hasAsked = false;
+  /** A question may have been read over HTTP, and not yet the `thinking` behind it, which tells whether it is still open. */
   #mayBeOver = false;
   #link: Link | null = null;
   #catchUp: { abort(): void } | null = null;
@@ -228,7 +230,8 @@ class Seat {
     const before = this.#cursor;
     if (event.id !== null) this.#cursor = event.id;
     if (isFinal(event)) this.#isOver = true;
-    if (event.event === "attention") this.#mayBeOver = true;
+    this.#hasAsked ||= event.event === "attention";
+    if (event.event === "attention" || event.event === "resync") this.#mayBeOver = true;
     if (event.event === "thinking") this.#mayBeOver = false;
     if (this.#isHolder) this.#say({ kind: "event", before, event });
     this.options.onEvent(event);
@@ -264,6 +267,8 @@ class Seat {
     if (message.kind === "hello") return;
     this.#expect(this.#timing.silenceMs);
     this.#holderAt = message.kind === "here" ? message.cursor : (message.event.id ?? message.before);
+    // That brings everything.
+    if (this.#catchUp && this.#mayBeOver) return;
     if (message.kind === "here") {
       if (compareIds(message.cursor, this.#cursor) > 0) return this.#fallBehind();
       this.#stopCatchUp();
@@ -297,6 +302,7 @@ class Seat {
     if (this.#catchUp || this.#isHolder || this.#ending.signal.aborted) return;
     const catchUp = anyOf(this.#ending.signal);
     this.#catchUp = catchUp;
+    this.#mayBeOver = this.#hasAsked;
     this.#alone(catchUp.signal).then(
       (end) => {
         if (!catchUp.signal.aborted) this.#finish(end);
