@@ -7,6 +7,7 @@ const world = useWorld();
 test("questions wait in line, and say how many are before them", async () => {
   const chat = await world.open();
   const first = await chat.ask("!hang");
+  await chat.reaches("!hang", "working");
   const second = await chat.ask("!ask Second?");
   await chat.ask("!echo third");
   await seen(second.getByText(chat.words.queued(1)));
