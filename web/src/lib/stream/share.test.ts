@@ -101,6 +101,27 @@ test("a tab that catches up hears whether a question that it reads of is still o
   expect(await second.end).toEqual({ how: "final" });
 });
 
+test("so does one that was in step when the question was asked, and missed what came then", async () => {
+  const { log, server, browser } = begun();
+  const first = start(server, browser.open());
+  await until(() => expect(first.links.at(-1)).toBe("live"));
+  const heard: string[] = [];
+  const second = start(server, browser.open(), { onEvent: ({ event }) => void heard.push(event) });
+  await until(() => expect([heard, server.open.size]).toEqual([["queued"], 1]));
+  log.push("attention", { kind: "question", prompt: "Which?", options: [], name: "q" });
+  await until(() => expect(heard).toEqual(["queued", "attention", "thinking"]));
+  first.tab.isMute = true;
+  log.content("a");
+  await reaches([first], "a");
+  first.tab.isMute = false;
+  log.content("b");
+  await until(() =>
+    expect(heard).toEqual(["queued", "attention", "thinking", "content", "content", "thinking"]),
+  );
+  log.end();
+  expect(await second.end).toEqual({ how: "final" });
+});
+
 test("when the tab that follows is closed, another goes on from where it is", async () => {
   const { log, server, browser } = begun();
   const tabs = [start(server, browser.open()), start(server, browser.open()), start(server, browser.open())];

@@ -56,7 +56,8 @@ export class TurnServer {
         signal?.addEventListener("abort", fail);
         const run = async () => {
           if (first !== "") controller.enqueue(encoder.encode(first));
-          let hasAsked = false;
+          // Whoever comes may hold one from before.
+          let hasAsked = this.log.entries.some(({ event }) => event === "attention");
           for (let index = from; isOpen;) {
             const entry = this.log.entries[index];
             if (entry) {
