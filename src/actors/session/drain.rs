@@ -40,8 +40,7 @@ impl SessionActor {
     pub(super) fn quiet(&self, state: &mut SessionState, turn_id: TurnId) {
         if state.draining.take_if(|draining| draining.turn_id == turn_id).is_some() {
             self.end_outdated(state);
-            self.look(state);
-            self.note(state);
+            self.go_further(state);
         }
     }
 

@@ -74,6 +74,13 @@ impl SessionActor {
         self.address.pipe(read, |queue| SessionMsg::Queue(Box::new(queue)));
     }
 
+    /// Nothing runs any more. Whoever waits for the agent's place asks for it first: word of that is before that of what is
+    /// next, which may come as soon as it is looked for.
+    pub(super) fn go_further(&self, state: &mut SessionState) {
+        self.note(state);
+        self.look(state);
+    }
+
     /// Looks in a while: what is to be seen now is known, and leads to nothing.
     pub(super) fn look_later(&self) {
         self.address.pipe(tokio::time::sleep(LOOK_AGAIN), |()| SessionMsg::Look);
@@ -126,11 +133,11 @@ impl SessionActor {
         {
             self.tell_positions(state, Some(moved));
         }
+        self.make_room(state);
+        self.note(state);
         if state.look_again {
             self.look(state);
         }
-        self.make_room(state);
-        self.note(state);
         Ok(())
     }
 
@@ -216,7 +223,10 @@ impl SessionActor {
         if leaves == Leaves::Idle {
             self.end_outdated(state);
             // Should one that was lost still be queued, the next look shall not follow at once.
-            if lost { self.look_later() } else { self.look(state) }
+            if !lost {
+                return self.go_further(state);
+            }
+            self.look_later();
         } else {
             self.drain(state, turn_id, leaves, None);
         }

@@ -75,7 +75,7 @@ impl SessionActor {
             Takeover::Unknown => self.address.pipe(sleep(LOOK_AGAIN), |()| SessionMsg::TakeOver),
         }
         state.taking_over = false;
-        self.look(state);
+        self.go_further(state);
     }
 
     pub(super) fn left_at_work(&self, state: &mut SessionState, left: LeftBusy, standing: Standing) {
@@ -86,9 +86,8 @@ impl SessionActor {
                 Standing::Unwanted => self.drain(state, left.turn_id, Leaves::Busy, Some(left.place)),
                 Standing::Over => self.end_outdated(state),
             }
-            self.note(state);
         }
-        self.look(state);
+        self.go_further(state);
     }
 
     /// A turn that runs finds the agent itself.
