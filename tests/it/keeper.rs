@@ -8,6 +8,7 @@ mod resets;
 
 use std::path::Path;
 
+use paliadin::turn::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -58,6 +59,9 @@ async fn an_agent_that_is_killed_is_there_again_unasked_and_that_is_told() -> Te
     assert_eq!(session["last_reason"], reason);
     let start = &session["last_start"];
     assert_eq!((&start["resumed"], &start["after"]), (&json!(false), &json!("was ended by signal 9")));
+    let at = |what: &str| serde_json::from_value::<Timestamp>(session[what]["at"].clone());
+    let rested = at("last_start")?.millis_since(at("last_exit")?);
+    assert!(rested >= 500, "after the configured rest: {session}");
     assert_eq!(user.response("!count").await?, "1", "a new process");
     Ok(())
 }
@@ -216,7 +220,7 @@ async fn health_is_asked_once_in_a_while_and_again_when_something_happened() -> 
 
 #[tokio::test]
 async fn nothing_is_typed_where_no_agent_can_be_had() -> Tested {
-    let app = TestApp::with(&[("PALIADIN_HEALTH__TIMEOUT", "300ms")]).await?;
+    let app = TestApp::with(&[("PALIADIN_HEALTH__TIMEOUT", "1s")]).await?;
     let user = app.user("ann@example.org")?;
     user.response("!echo x").await?;
     user.reset().await?;

@@ -162,9 +162,8 @@ impl Incarnation {
             let before = memory.clone();
             for line in &known {
                 reports.unprimed |= remember(memory, line, is_news);
-                // codex tells that its memory began anew with the first message after that. The next turn gets the primer,
-                // since only what is asked from now on counts as told.
-                if line.signal.ends().is_some() && std::mem::take(&mut reports.unprimed) {
+                // For whoever takes the agent over before the next turn.
+                if line.signal.ends().is_some() && reports.unprimed {
                     memory.since = memory.since.max(Timestamp(line.at));
                 }
             }
@@ -173,9 +172,14 @@ impl Incarnation {
         Ok(known)
     }
 
-    /// What is known of the agent's memory by now, the next turn's primer takes into account.
+    /// What is known of the agent's memory by now, the next turn's primer takes into account. codex tells that its memory
+    /// began anew with the first message after that, which had no primer: the next turn gets it, since only what is asked from
+    /// now on counts as told. (By our clock: that turn may have begun for us after the agent was done with it.)
     pub(super) fn note_known_memory(&self) {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).unprimed = false;
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut reports.unprimed) {
+            self.memory.send_modify(|memory| memory.since = memory.since.max(Timestamp::now()));
+        }
     }
 
     /// How the turn ended, where only what the agent writes down tells. After an error, which is a passing one, it takes the

@@ -1,6 +1,7 @@
 //! What an agent does not remember is told to it, once.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
@@ -56,6 +57,25 @@ async fn without_primer_turns_nothing_is_told() -> Tested {
     user.ended(&first).await?;
     user.reset().await?;
     assert_eq!(user.response_in(&conversation, "!primer").await?, "none");
+    Ok(())
+}
+
+/// What an agent tells has a time of its own, before that at which the server has heard of the turn.
+#[tokio::test]
+async fn what_was_forgotten_with_a_turn_is_told_with_the_next_one() -> Tested {
+    let mut app = TestApp::for_accounts()?;
+    let script = app.root().join("bin/forgets.sh");
+    fs::write(&script, include_str!("forgets.sh"))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
+    app.choose("forgets", &format!("command = [\"{}\"]", script.display()))?;
+    app.boot().await?;
+    let user = app.user("ann@example.org")?;
+    let first = user.ask("a blue whale").await?;
+    assert_eq!(user.ended(&first).await?["response"], "flags:");
+    let conversation = first.session_id;
+    assert_eq!(user.response_in(&conversation, "forget").await?, "flags:", "it was not known before");
+    assert_eq!(user.response_in(&conversation, "and now").await?, "flags: +primer");
+    assert_eq!(user.response_in(&conversation, "and then").await?, "flags:", "it was told");
     Ok(())
 }
 
