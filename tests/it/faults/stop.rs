@@ -20,7 +20,7 @@ async fn a_stop_under_load_is_quick_and_loses_nothing() -> Tested {
     let (mut followers, mut streams) = (Vec::new(), Vec::new());
     for number in 0..USERS {
         let user = app.user(&format!("user{number}@example.org"))?;
-        for (message, answer) in [("!lines 150 20", lines(150)), ("!echo a", "a".into()), ("!echo b", "b".into())] {
+        for (message, answer) in [("!lines 300 20", lines(300)), ("!echo a", "a".into()), ("!echo b", "b".into())] {
             let turn = user.ask(message).await?;
             streams.push(user.stream(&turn, None).await?);
             followers.push((Follower::of(&user, &turn), answer));
