@@ -1,6 +1,6 @@
 //! `make bench`: rows of the performance table, each against its floor, sample by sample in turns.
 //!
-//! Rows 1, 2, 3, 8 and 10 are times, as ratios to their floors; row 9 is memory and processor time of sessions that do nothing.
+//! Rows 1, 2, 3, 8, 10 and 11 are times, as ratios to their floors; row 9 is memory and processor time of sessions that do nothing.
 //!
 //! Arguments: `--floors-only`, `--only ROW`, `--samples N` (default 200). The table goes to `target/bench.md` and to the terminal.
 
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use floors::commit::Commit;
+use floors::death::Death;
 use floors::hook::Hook;
 use floors::idle_sessions::{self, IdleSessions};
 use floors::inotify_to_socket::InotifyToSocket;
@@ -23,7 +24,7 @@ use floors::turn_chain::TurnChain;
 use idle::Idle;
 use measure::{Measured, Outcome};
 use report::{Percentile, Report, Samples};
-use rows::{AnswerToEnd, CleanStart, Killed, PostToPane, Sessions, StopToEnd, WholeTurn};
+use rows::{AgentDies, AnswerToEnd, CleanStart, Killed, PostToPane, Sessions, StopToEnd, WholeTurn};
 
 /// Samples of each floor and each row; the 99th percentile is then the third worst.
 const SAMPLES: usize = 200;
@@ -37,7 +38,7 @@ const REST: Duration = Duration::from_millis(20);
 /// Starts what a row measures: the floor, and with the product or without it.
 type Start = fn(&Path, bool) -> Outcome<Row>;
 /// The rows that are times, by number.
-const ROWS: [(u8, Start); 5] = [(1, row_1), (2, row_2), (3, row_3), (8, row_8), (10, row_10)];
+const ROWS: [(u8, Start); 6] = [(1, row_1), (2, row_2), (3, row_3), (8, row_8), (10, row_10), (11, row_11)];
 /// The row about sessions that do nothing.
 const IDLE_ROW: u8 = 9;
 
@@ -228,5 +229,18 @@ fn row_10(scratch: &Path, with_product: bool) -> Outcome<Row> {
         at_most: None,
         floor: Box::new(Hook::open(&fresh(scratch, "floor-10")?)?),
         row: if with_product { Some(Box::new(StopToEnd::open(&fresh(scratch, "row-10")?)?)) } else { None },
+    })
+}
+
+fn row_11(scratch: &Path, with_product: bool) -> Outcome<Row> {
+    Ok(Row {
+        metric: "`kill -9` of the agent in mid-turn → client holds `error` `agent_died`",
+        floor_name: "a process's death told by its handle, one commit, one loopback write",
+        at: Percentile::P50,
+        goal: 3.0,
+        remark: " (a goal of our own)",
+        at_most: Some(STARTS),
+        floor: Box::new(Death::open(&fresh(scratch, "floor-11")?)?),
+        row: if with_product { Some(Box::new(AgentDies::open(&fresh(scratch, "row-11")?)?)) } else { None },
     })
 }

@@ -3,6 +3,7 @@
 //! program itself, whose own cost is what it measures.
 
 pub mod commit;
+pub mod death;
 pub mod hook;
 pub mod idle_sessions;
 pub mod inotify_to_socket;

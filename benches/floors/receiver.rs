@@ -17,13 +17,16 @@ use crate::measure::{Outcome, monotonic_ns};
 pub const NOTE: &str = "--pane-note";
 /// `<word> LOG DIR`: puts the line into `DIR/<last word>.txt`, by rename.
 pub const ANSWER: &str = "--pane-answer";
-/// `<word> LOG`: an agent by the product's contract that confirms each turn and leaves the answer to others.
+/// `<word> LOG`: an agent by the product's contract that confirms each turn and leaves the answer to others. Its log begins
+/// with its process id.
 pub const AGENT: &str = "--pane-agent";
 /// `<word> LOG SETTINGS`: plays Claude Code, which runs the hooks of its settings. Appends `<nanoseconds> <line>`, with the
 /// time from just before the last hook of each turn, to the log.
 pub const CLAUDE: &str = "--pane-claude";
 
-/// The log's first line, after the time: input is taken from here on.
+/// An agent's first line, after the time and before its process id.
+pub const PROCESS: &str = "process ";
+/// The first line of the others and an agent's second, after the time: input is taken from here on.
 pub const READY: &str = "ready";
 
 /// The program in the pane, if `arguments` ask for it. Does not return before the pane is closed.
@@ -63,6 +66,7 @@ fn agent(log: &Log) -> Outcome<()> {
     let events = File::options().append(true).create(true).open(spool.join("out").join("events.jsonl"))?;
     let signal = |event: Value| (&events).write_all(format!("{event}\n").as_bytes());
     raw_terminal()?;
+    log.note(&format!("{PROCESS}{}", std::process::id()))?;
     log.note(&format!("{READY} {}", spool.display()))?;
     signal(json!({"at": wall_ms(), "event": "ready", "resume_id": null}))?;
     each_line(|line| {

@@ -83,9 +83,9 @@ impl Client {
         let until = Instant::now() + DEADLINE;
         loop {
             match self.stream(turn)?.next_of("end")? {
-                true => return Ok(()),
-                false if Instant::now() > until => return Err("the answer is never delivered".into()),
-                false => {}
+                Some(_) => return Ok(()),
+                None if Instant::now() > until => return Err("the answer is never delivered".into()),
+                None => {}
             }
         }
     }
@@ -164,16 +164,21 @@ pub struct Stream {
 impl Stream {
     /// Reads up to the blank line that ends the next event of this name. An `error` is one.
     pub fn until(&mut self, name: &str) -> Outcome<()> {
-        if self.next_of(name)? { Ok(()) } else { Err(format!("the stream ended before `{name}`").into()) }
+        if self.next_of(name)?.is_some() { Ok(()) } else { Err(format!("the stream ended before `{name}`").into()) }
     }
 
-    /// As [`Self::until`]; false where the stream ends before.
-    fn next_of(&mut self, name: &str) -> Outcome<bool> {
+    /// Reads up to the turn's `error`, and returns its data.
+    pub fn failure(&mut self) -> Outcome<String> {
+        self.next_of("error")?.ok_or_else(|| "the stream ended before the turn failed".into())
+    }
+
+    /// As [`Self::until`], with the event's data; `None` where the stream ends before.
+    fn next_of(&mut self, name: &str) -> Outcome<Option<String>> {
         let (mut event, mut data, mut line) = (String::new(), String::new(), String::new());
         loop {
             line.clear();
             if self.lines.read_line(&mut line)? == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             let text = line.trim_end_matches(['\r', '\n']);
             if let Some((field, value)) = text.split_once(':') {
@@ -184,7 +189,7 @@ impl Stream {
                     _ => {}
                 }
             } else if event == name {
-                return Ok(true);
+                return Ok(Some(data));
             } else if event == "error" {
                 return Err(format!("the turn failed: {data}").into());
             } else {

@@ -8,7 +8,9 @@ mod server;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::floors::receiver::{AGENT, CLAUDE, READY};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::floors::receiver::{AGENT, CLAUDE, PROCESS, READY};
 use crate::measure::{Measured, Outcome, Tail, monotonic_ns};
 use client::{Client, Stream};
 pub use idle::Sessions;
@@ -20,12 +22,18 @@ const QUESTION: &str = "!echo x";
 
 /// A product whose agent confirms each turn and leaves the answer to this process, and what the agent takes down.
 fn steered(directory: &Path) -> Outcome<(Server, Tail)> {
-    played(directory, AGENT, &[], "")
+    played(directory, AGENT, &[], "", &[])
 }
 
 /// A product whose agent is this program with `word`, its log and `arguments`, and that log. `more` are further lines of the
-/// agent's profile.
-fn played(directory: &Path, word: &str, arguments: &[&str], more: &str) -> Outcome<(Server, Tail)> {
+/// agent's profile, `settings` of the product.
+fn played(
+    directory: &Path,
+    word: &str,
+    arguments: &[&str],
+    more: &str,
+    settings: &[(&str, &Path)],
+) -> Outcome<(Server, Tail)> {
     let log = directory.join("log").join("typed");
     let typed = Tail::open(&log)?;
     let profiles = directory.join("profiles");
@@ -36,14 +44,14 @@ fn played(directory: &Path, word: &str, arguments: &[&str], more: &str) -> Outco
     let command = serde_json::to_string(&words.collect::<Option<Vec<_>>>().ok_or("a path that is no text")?)?;
     let profile = format!("command = {command}\nnewline = \"lf\"\ninterrupt_key = \"C-c\"\n{more}");
     std::fs::write(profiles.join("played.toml"), profile)?;
-    let settings = [("PALIADIN_PROFILE", Path::new("played")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
-    Ok((Server::start(directory, &settings)?, typed))
+    let own = [("PALIADIN_PROFILE", Path::new("played")), ("PALIADIN_AGENT__PROFILES_DIR", profiles.as_path())];
+    Ok((Server::start(directory, &[&own, settings].concat())?, typed))
 }
 
 /// Where such an agent's answers have to lie, which it says when it starts.
 fn out_of(typed: &mut Tail) -> Outcome<PathBuf> {
     let ready = typed.line_with(READY)?;
-    let spool = ready.trim_end().split_once(READY).ok_or("the agent's first line names its spool")?.1;
+    let spool = ready.trim_end().split_once(READY).ok_or("the agent names its spool")?.1;
     Ok(Path::new(spool.trim_start()).join("out"))
 }
 
@@ -156,7 +164,7 @@ pub struct StopToEnd {
 impl StopToEnd {
     /// Starts a product with its state in `directory`, which exists and is empty.
     pub fn open(directory: &Path) -> Outcome<Self> {
-        let (server, stops) = played(directory, CLAUDE, &["{settings}"], "hooks = \"claude\"\n")?;
+        let (server, stops) = played(directory, CLAUDE, &["{settings}"], "hooks = \"claude\"\n", &[])?;
         Ok(Self { client: server.client()?, stops, _server: server })
     }
 }
@@ -169,5 +177,49 @@ impl Measured for StopToEnd {
         let line = self.stops.line_with(&turn.turn_id)?;
         let stopped: u64 = line.split(' ').next().unwrap_or_default().parse()?;
         Ok(Duration::from_nanos(ended.saturating_sub(stopped)))
+    }
+}
+
+/// Row 11. The agent is ended by SIGKILL while it has a turn; the next turn starts it again.
+pub struct AgentDies {
+    client: Client,
+    typed: Tail,
+    waiting: Option<(Pid, Stream)>,
+    _server: Server,
+}
+
+impl AgentDies {
+    /// Starts a product with its state in `directory`, which exists and is empty.
+    pub fn open(directory: &Path) -> Outcome<Self> {
+        // Otherwise an agent that dies so often is not started again.
+        let settings = [
+            ("PALIADIN_AGENT__RESTART_LIMIT", Path::new("1000000")),
+            ("PALIADIN_AGENT__RESTART_BACKOFF", Path::new("1ms")),
+            ("PALIADIN_AGENT__RESTART_BACKOFF_MAX", Path::new("1ms")),
+        ];
+        let (server, typed) = played(directory, AGENT, &[], "", &settings)?;
+        Ok(Self { client: server.client()?, typed, waiting: None, _server: server })
+    }
+}
+
+impl Measured for AgentDies {
+    fn prepare(&mut self) -> Outcome<()> {
+        let turn = self.client.ask("There is no answer.")?;
+        let mut stream = self.client.stream(&turn)?;
+        let line = self.typed.line_with(PROCESS)?;
+        let pid = line.trim_end().rsplit(' ').next().unwrap_or_default().parse()?;
+        self.typed.line_with(&turn.turn_id)?;
+        stream.until("meta")?;
+        self.waiting = Some((Pid::from_raw(pid).ok_or("the agent has no process")?, stream));
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Outcome<Duration> {
+        let (pid, mut stream) = self.waiting.take().ok_or("no turn was prepared")?;
+        let start = Instant::now();
+        kill_process(pid, Signal::KILL)?;
+        let why = stream.failure()?;
+        let took = start.elapsed();
+        if why.contains("\"agent_died\"") { Ok(took) } else { Err(format!("the turn failed otherwise: {why}").into()) }
     }
 }
