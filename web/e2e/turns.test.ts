@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Hand } from "./harness/agent";
 import { gone, seen } from "./harness/wait";
 import { useWorld } from "./harness/world";
 
@@ -36,6 +37,43 @@ test("a running answer is stopped, and what was there stays", async () => {
   await chat.askAndWait("!echo after that");
   await chat.page.reload();
   await chat.showsLine("!lines 1000 50", 5);
+});
+
+test("what stops an answer can be pressed while the answer pushes it down", async () => {
+  const chat = await world.open();
+  const turn = await chat.ask("!hang");
+  await chat.reaches("!hang", "working");
+  const hand = new Hand(world.server, chat.user.id, (await turn.getAttribute("data-turn"))!);
+  hand.writes("line 1\n\n");
+  await chat.showsLine("!hang", 1);
+  await chat.button(chat.words.stop, turn).hover();
+  await chat.page.mouse.down();
+  hand.writes("line 2\n\nline 3\n\nline 4\n\nline 5\n\n");
+  await chat.showsLine("!hang", 5);
+  await chat.page.mouse.up();
+  await chat.reaches("!hang", "cancelled");
+});
+
+test("who presses what stops an answer can still leave it", async () => {
+  const chat = await world.open();
+  const turn = await chat.ask("!hang");
+  await chat.reaches("!hang", "working");
+  const cancelled: string[] = [];
+  chat.page.on("request", (request) => {
+    if (request.url().endsWith("/cancel")) cancelled.push(request.url());
+  });
+  const stop = chat.button(chat.words.stop, turn);
+  await stop.hover();
+  await chat.page.mouse.down();
+  await turn.locator(".text").hover();
+  await chat.page.mouse.up();
+  // Had it counted, its request would have been before this one.
+  await chat.page.reload();
+  await chat.reaches("!hang", "working");
+  expect(cancelled).toEqual([]);
+  await stop.click();
+  await chat.reaches("!hang", "cancelled");
+  expect(cancelled).toHaveLength(1);
 });
 
 test("a waiting question is stopped before anyone has seen it", async () => {
