@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::run_for;
-use super::stage::{Agent, Commands};
+use super::stage::{Agent, Commands, Stage};
 use crate::harness::{TestApp, Tested};
 
 /// Claude Code.
@@ -51,4 +51,33 @@ run_for! { CLAUDE =>
     takes_up_its_memory,
     tells_of_overload,
     asks_for_permission,
+}
+
+/// The same with a home that nobody has used: there it has first questions, which only a person answers.
+static NEW: Agent = Agent { prepare: prepare_new, ..CLAUDE };
+
+fn prepare_new(app: &mut TestApp, model: SocketAddr, commands: Commands) -> Tested<Vec<String>> {
+    let words = prepare(app, model, commands)?;
+    std::fs::remove_file(app.root().join("claude/.claude.json"))?;
+    app.set("PALIADIN_AGENT__READY_TIMEOUT", "5s");
+    Ok(words)
+}
+
+#[test]
+fn is_not_ready_where_it_has_first_questions() -> Tested {
+    let name = concat!(module_path!(), "::is_not_ready_where_it_has_first_questions");
+    super::isolation::run(name, &NEW, async {
+        let stage = Stage::start(&NEW).await?;
+        let turn = stage.user.ask("!text never asked").await?;
+        let row = stage.user.ended(&turn).await?;
+        assert_eq!((&row["state"], &row["error_code"]), (&json!("failed"), &json!("bootstrap_failed")), "{row}");
+        assert!(stage.model.asked().is_empty());
+        let doctor = stage.app.run(&["doctor"])?;
+        let told = String::from_utf8_lossy(&doctor.stdout);
+        for words in ["FAIL  ready: the agent was not ready", "Let's get started.", "start it once by hand"] {
+            assert!(told.contains(words), "{words:?} is not in {told}");
+        }
+        assert_eq!(doctor.status.code(), Some(1));
+        stage.close().await
+    })
 }
