@@ -297,6 +297,8 @@ mod tests {
         assert_eq!(config.server.listen.port(), 8717);
         assert_eq!(config.state.dir, Path::new("/home/someone/.local/state/paliadin"));
         assert_eq!(config.store.url, "sqlite:///home/someone/.local/state/paliadin/paliadin.db");
+        assert_eq!((config.health.cache.as_secs(), config.health.timeout.as_secs()), (10, 3));
+        assert_eq!(config.agent.restart_limit, 5);
     }
 
     #[test]
