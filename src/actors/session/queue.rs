@@ -74,7 +74,7 @@ impl SessionActor {
         self.address.pipe(read, |queue| SessionMsg::Queue(Box::new(queue)));
     }
 
-    /// Nothing runs any more. Whoever waits for the agent's place asks for it first: word of that is before that of what is
+    /// Something is over. Whoever waits for the agent's place asks for it first: word of that is before that of what is
     /// next, which may come as soon as it is looked for.
     pub(super) fn go_further(&self, state: &mut SessionState) {
         self.note(state);

@@ -1,23 +1,24 @@
 /** Keeps what is pressed: a button that an answer pushes away under the pointer would lose the press otherwise. */
 
-/** Holds the pointer for any button in `root` that it presses; one that moves away itself leaves the button. */
+/** Holds the pointer for a button in `root` that it presses; one that leaves the place where the button was, leaves it. */
 export function keepPressed(root: HTMLElement): () => void {
-  let press: { button: HTMLElement; pointer: number; x: number; y: number } | null = null;
-  const onpointerdown = ({ target, pointerId, isPrimary, clientX, clientY }: PointerEvent) => {
+  let press: { button: HTMLElement; pointer: number; place: DOMRect } | null = null;
+  const onpointerdown = ({ target, pointerId, isPrimary, button: pressed }: PointerEvent) => {
     const button = target instanceof Element ? target.closest("button") : null;
-    if (button === null || !isPrimary) return;
-    press = { button, pointer: pointerId, x: clientX, y: clientY };
+    if (button === null || !isPrimary || pressed !== 0) return;
+    press = { button, pointer: pointerId, place: button.getBoundingClientRect() };
     button.setPointerCapture(pointerId);
   };
-  const onpointermove = ({ pointerId, clientX, clientY }: PointerEvent) => {
+  const onpointermove = ({ pointerId, clientX: x, clientY: y }: PointerEvent) => {
     if (press?.pointer !== pointerId) return;
-    const { button, x, y } = press;
-    const isAway = Math.abs(clientX - x) > button.offsetWidth || Math.abs(clientY - y) > button.offsetHeight;
-    if (!isAway) return;
+    const { button, place } = press;
+    if (x >= place.left && x <= place.right && y >= place.top && y <= place.bottom) return;
     press = null;
-    button.releasePointerCapture(pointerId);
+    if (button.hasPointerCapture(pointerId)) button.releasePointerCapture(pointerId);
   };
-  const onpointerup = () => (press = null);
+  const onpointerup = ({ pointerId }: PointerEvent) => {
+    if (press?.pointer === pointerId) press = null;
+  };
   const listening = new AbortController();
   const { signal } = listening;
   root.addEventListener("pointerdown", onpointerdown, { signal });
