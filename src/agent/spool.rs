@@ -253,6 +253,11 @@ impl Spool {
         Ok(self.read_out(&format!("{turn}.txt"), 0, limit)?.map(|chunk| chunk.bytes))
     }
 
+    /// Whether there is a file where the answer has to be; what is no regular one will never be an answer.
+    pub fn has_answer(&self, turn: TurnId) -> bool {
+        self.path.join("out").join(format!("{turn}.txt")).symlink_metadata().is_ok_and(|file| file.is_file())
+    }
+
     /// What the partial answer holds from byte `from` on, or all of it where it is shorter than that by now; `None`
     /// while there is none.
     ///

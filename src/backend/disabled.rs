@@ -74,6 +74,10 @@ impl Backend for DisabledBackend {
         Ok(None)
     }
 
+    fn is_coming(&self, _session: &str, _turn: TurnId) -> bool {
+        false
+    }
+
     fn changes(&self, _session: &str) -> Option<watch::Receiver<u64>> {
         None
     }

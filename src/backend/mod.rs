@@ -254,7 +254,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn adopt(&self, session: &str, memory: &Memory, place: &str, turn: TurnId) -> Result<Adopted, BackendError>;
 
     /// Whether the agent at `place` may still come to an answer to `turn`, of which it has no complete one yet: it lives,
-    /// it was given this turn last, and it has not said that it is done with it.
+    /// it was given this turn last, and it has not said that it is done with it; or its answer is coming.
     async fn works_on(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError>;
 
     /// The complete answer to a turn that nobody follows any more; `None` while there is none.
@@ -262,6 +262,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Where there is something that cannot be used.
     async fn answer(&self, session: &str, turn: TurnId) -> Result<Option<String>, BackendError>;
+
+    /// Whether an answer lies there that is not known to be complete: it is being written, or was put there just now.
+    fn is_coming(&self, session: &str, turn: TurnId) -> bool;
 
     /// Counts what happens where [`Backend::answer`] looks; `None` where nothing can happen there.
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>>;

@@ -1,6 +1,9 @@
 //! One look at a turn that has failed: an answer that is there is recorded, whenever it came.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::decide::Awaited;
 use crate::actors::closing;
@@ -10,6 +13,9 @@ use crate::backend::BackendError;
 use crate::store::{Finish, StoreError, Turn, Write, Written};
 use crate::streams::{TurnLog, follow};
 use crate::turn::{Answer, Event, EventId, EventKind, Outcome, Timestamp, TurnId, TurnState};
+
+/// How long an answer that is on its way is waited for by whoever asks for its turn.
+const COMING: Duration = Duration::from_secs(1);
 
 /// What became of a turn that is awaited.
 #[derive(Debug)]
@@ -83,6 +89,9 @@ pub(super) async fn attend(wiring: &Wiring, turn: Awaited) -> Attended {
 /// Where the store does not do its part.
 pub(super) async fn hope(wiring: &Wiring, turn: &Awaited) -> Result<Hope, StoreError> {
     let mut looked = look(wiring, turn).await?;
+    if matches!(looked, Looked::Nothing) && came(wiring, turn).await {
+        looked = look(wiring, turn).await?;
+    }
     let mut hope = Hope::Working;
     if !matches!(looked, Looked::Closed) && may_come(wiring, turn).await == Some(false) {
         // It may have come just before the agent was seen to be done.
@@ -97,6 +106,14 @@ pub(super) async fn hope(wiring: &Wiring, turn: &Awaited) -> Result<Hope, StoreE
         }
         _ => Ok(Hope::Answered),
     }
+}
+
+/// Whether an answer was on its way, and has come: that it is complete is told a moment after it can be seen.
+async fn came(wiring: &Wiring, turn: &Awaited) -> bool {
+    let is_coming = || wiring.backend.is_coming(&turn.session, turn.turn_id);
+    let Some(mut changes) = wiring.backend.changes(&turn.session).filter(|_| is_coming()) else { return false };
+    let whole = async { while is_coming() && changes.changed().await.is_ok() {} };
+    timeout(COMING, whole).await.is_ok()
 }
 
 /// Whether the agent may still come to an answer; `None` where it cannot be asked.

@@ -173,7 +173,16 @@ impl LocalBackend {
         pieces.filter_map(|event| if let AgentEvent::Delta(text) = event { Some(text) } else { None }).collect()
     }
 
+    /// There is an answer file, and it is not known to be whole.
+    pub(super) fn has_begun_answer(&self, session: &str, turn: TurnId) -> bool {
+        launch::spool(&self.config, session)
+            .is_some_and(|spool| spool.has_answer(turn) && !self.watch.is_whole(spool.path(), turn))
+    }
+
     pub(super) async fn is_working(&self, session: &str, place: &str, turn: TurnId) -> Result<bool, BackendError> {
+        if self.has_begun_answer(session, turn) {
+            return Ok(true);
+        }
         let panes = self.panes().await?;
         let id = turn.to_string();
         let is_here = panes.iter().any(|pane| is_there(pane, place) && pane.turn.as_deref() == Some(id.as_str()));

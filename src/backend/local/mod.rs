@@ -226,6 +226,10 @@ impl Backend for LocalBackend {
         self.answer_to(session, turn).await
     }
 
+    fn is_coming(&self, session: &str, turn: TurnId) -> bool {
+        self.has_begun_answer(session, turn)
+    }
+
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>> {
         let spool = launch::spool(&self.config, session)?;
         self.watch.join(spool.path()).ok()

@@ -1,8 +1,11 @@
 //! `GET /api/paliadin/turns/{turn_id}/recover`.
 
+use std::fs::File;
+use std::io::Write;
+
 use serde_json::json;
 
-use super::{NO_SWEEPS, answer, answered, died};
+use super::{NO_SWEEPS, answer, answer_file, answered, died};
 use crate::harness::{TestApp, Tested};
 
 #[tokio::test]
@@ -38,6 +41,21 @@ async fn a_turn_whose_agent_is_gone_is_lost_until_its_answer_turns_up() -> Teste
     // Found by this request, if nobody was faster.
     assert_eq!(user.recovery(&turn).await?, "recovered");
     assert_eq!(answered(&user, &turn).await?["response"], "here");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_being_written_may_still_come_though_its_agent_is_gone() -> Tested {
+    let app = TestApp::with(&[NO_SWEEPS]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = died(&user).await?;
+    let mut file = File::create(answer_file(&app, &turn)?)?;
+    file.write_all(b"half of")?;
+    assert_eq!(user.recovery(&turn).await?, "pending");
+    file.write_all(b" it")?;
+    drop(file);
+    assert_eq!(user.recovery(&turn).await?, "recovered");
+    assert_eq!(answered(&user, &turn).await?["response"], "half of it");
     Ok(())
 }
 
