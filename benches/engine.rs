@@ -30,7 +30,7 @@ use rows::{AgentDies, AnswerToEnd, CleanStart, Killed, PostToPane, Sessions, Sto
 const SAMPLES: usize = 200;
 /// Samples before the first that counts.
 const WARM_UP: usize = 20;
-/// Samples of what starts a server.
+/// Samples of what starts a server or an agent.
 const STARTS: usize = 60;
 /// Rest before each sample, in which the one before runs dry: write-back of its commits, removal of its files.
 const REST: Duration = Duration::from_millis(20);

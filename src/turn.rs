@@ -95,7 +95,8 @@ impl Timestamp {
 pub struct Memory {
     /// What the agent needs to take this memory up again after its end; `None` where it has said nothing of the kind.
     pub resume_id: Option<String>,
-    /// When it began. The epoch's beginning stands for no memory.
+    /// When it began, or, where that was with a turn which the agent was told nothing before, when the next one did. The
+    /// epoch's beginning stands for no memory.
     pub since: Timestamp,
 }
 

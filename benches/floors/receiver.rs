@@ -26,7 +26,7 @@ pub const CLAUDE: &str = "--pane-claude";
 
 /// An agent's first line, after the time and before its process id.
 pub const PROCESS: &str = "process ";
-/// The first line of the others and an agent's second, after the time: input is taken from here on.
+/// What those say, after the time, that are ready to take input; an agent with its spool.
 pub const READY: &str = "ready";
 
 /// The program in the pane, if `arguments` ask for it. Does not return before the pane is closed.

@@ -59,7 +59,7 @@ static NEW: Agent = Agent { prepare: prepare_new, ..CLAUDE };
 fn prepare_new(app: &mut TestApp, model: SocketAddr, commands: Commands) -> Tested<Vec<String>> {
     let words = prepare(app, model, commands)?;
     std::fs::remove_file(app.root().join("claude/.claude.json"))?;
-    app.set("PALIADIN_AGENT__READY_TIMEOUT", "5s");
+    app.set("PALIADIN_AGENT__READY_TIMEOUT", "10s");
     Ok(words)
 }
 

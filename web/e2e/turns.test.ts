@@ -46,6 +46,8 @@ test("what stops an answer can be pressed while the answer pushes it down", asyn
   const hand = new Hand(world.server, chat.user.id, (await turn.getAttribute("data-turn"))!);
   hand.writes("line 1\n\n");
   await chat.showsLine("!hang", 1);
+  // It moves the button aside when it comes.
+  await seen(turn.locator(".clock"));
   await chat.button(chat.words.stop, turn).hover();
   await chat.page.mouse.down();
   hand.writes("line 2\n\nline 3\n\nline 4\n\nline 5\n\n");
@@ -63,9 +65,13 @@ test("who presses what stops an answer can still leave it", async () => {
     if (request.url().endsWith("/cancel")) cancelled.push(request.url());
   });
   const stop = chat.button(chat.words.stop, turn);
-  await stop.hover();
+  await seen(turn.locator(".clock"));
+  const { x, y, width, height } = (await stop.boundingBox())!;
+  await chat.page.mouse.move(x + width - 3, y + height / 2);
   await chat.page.mouse.down();
-  await turn.locator(".text").hover();
+  expect(await stop.evaluate((button) => button.matches(":active"))).toBe(true);
+  // Just beside it, where the next button would be.
+  await chat.page.mouse.move(x + width + 3, y + height / 2);
   await chat.page.mouse.up();
   // Had it counted, its request would have been before this one.
   await chat.page.reload();

@@ -75,7 +75,7 @@ impl SessionActor {
             Takeover::Unknown => self.address.pipe(sleep(LOOK_AGAIN), |()| SessionMsg::TakeOver),
         }
         state.taking_over = false;
-        self.go_further(state);
+        self.look(state);
     }
 
     pub(super) fn left_at_work(&self, state: &mut SessionState, left: LeftBusy, standing: Standing) {

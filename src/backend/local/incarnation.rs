@@ -163,7 +163,7 @@ impl Incarnation {
             let before = memory.clone();
             for line in &known {
                 reports.unprimed |= remember(memory, line, is_news);
-                // For whoever takes the agent over before the next turn.
+                // As far as the agent's own time tells it, for whoever takes it over before the next turn.
                 if line.signal.ends().is_some() && reports.unprimed {
                     memory.since = memory.since.max(Timestamp(line.at));
                 }
