@@ -81,8 +81,8 @@ struct Reports {
     caught_up: bool,
     /// The last turns that the agent is done with, one way or another.
     over: VecDeque<TurnId>,
-    /// The agent's memory began anew after it was asked for it last, so the turn it works on, or
-    /// worked on last, has no primer.
+    /// The agent's memory began anew after it was asked for it last, so the turn it works on, or worked on last, has no
+    /// primer.
     unprimed: bool,
 }
 

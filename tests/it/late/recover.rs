@@ -5,7 +5,8 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::{NO_SWEEPS, answer, answer_file, answered, died};
+use super::{NO_SWEEPS, SWEEPS, answer, answer_file, answered, died};
+use crate::harness::processes::Process;
 use crate::harness::{TestApp, Tested};
 
 #[tokio::test]
@@ -55,6 +56,24 @@ async fn an_answer_that_is_being_written_may_still_come_though_its_agent_is_gone
     file.write_all(b" it")?;
     drop(file);
     assert_eq!(user.recovery(&turn).await?, "recovered");
+    assert_eq!(answered(&user, &turn).await?["response"], "half of it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_is_it_given_up_when_its_time_is_over() -> Tested {
+    let app = TestApp::with(&[SWEEPS, ("PALIADIN_TURN__RECOVERY_WINDOW", "1ms")]).await?;
+    let user = app.user("ann@example.org")?;
+    let turn = user.ask("!hang").await?;
+    user.stream(&turn, None).await?.until("meta").await?;
+    let mut file = File::create(answer_file(&app, &turn)?)?;
+    file.write_all(b"half of")?;
+    app.process(Process::is_agent)?.kill()?;
+    assert_eq!(user.ended(&turn).await?["error_code"], "agent_died");
+    // Asked while it is being written, this takes its time, in which there are sweeps.
+    assert_eq!(user.recovery(&turn).await?, "pending");
+    file.write_all(b" it")?;
+    drop(file);
     assert_eq!(answered(&user, &turn).await?["response"], "half of it");
     Ok(())
 }
