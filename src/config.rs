@@ -1,5 +1,6 @@
 //! Configuration: `config/default.toml`, then a file, then the environment; a struct per concern.
 
+mod auth;
 mod load;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use auth::{Auth, AuthMode, JwtKeys, SHORTEST_SECRET};
 pub use load::{ConfigError, default_state_dir, load, variables_read};
 
 /// The reference, with every key.
@@ -54,6 +56,18 @@ pub struct Server {
     /// Deadline for a client to read what was written to it.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
+    /// Deadline for the head of a request, and how long a connection may idle.
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    /// Deadline for the head of an answer, the body of its request included.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Event streams of a user at once.
+    pub max_streams: usize,
+    /// Requests of a user within a minute; 0 for any number.
+    pub rate_limit: u32,
 }
 
 /// Section `[state]`.
@@ -223,52 +237,6 @@ pub struct Stream {
     pub retry: Duration,
     /// Bytes a reader may lag behind the live turn.
     pub max_lag: usize,
-}
-
-/// Section `[auth]`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Auth {
-    /// How people are known.
-    pub mode: AuthMode,
-    /// Allow-list of emails; `*` for all.
-    #[serde(deserialize_with = "load::comma_list")]
-    pub owners: Vec<String>,
-    /// Life of a browser's sign-in.
-    #[serde(with = "humantime_serde")]
-    pub session_ttl: Duration,
-    /// Life of the printed sign-in link.
-    #[serde(with = "humantime_serde")]
-    pub link_ttl: Duration,
-}
-
-impl Auth {
-    /// Whether the allow-list lets this address in. An empty list lets in every account that was made.
-    pub fn allows(&self, email: &str) -> bool {
-        self.owners.is_empty() || self.owners.iter().any(|entry| entry == "*" || entry.eq_ignore_ascii_case(email))
-    }
-
-    /// The address of the owner in `local` mode.
-    pub fn owner_email(&self) -> &str {
-        self.owners.iter().map(String::as_str).find(|entry| *entry != "*").unwrap_or("owner@localhost")
-    }
-}
-
-/// How people are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum AuthMode {
-    /// One owner on this machine, by sign-in link; further accounts by API token.
-    Local,
-}
-
-impl TryFrom<String> for AuthMode {
-    type Error = String;
-    fn try_from(word: String) -> Result<Self, String> {
-        match word.as_str() {
-            "local" => Ok(Self::Local),
-            _ => Err(format!("{word:?} is not known; `local` is the only mode of this version")),
-        }
-    }
 }
 
 /// Section `[log]`.

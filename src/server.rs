@@ -16,10 +16,12 @@ use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
 use crate::backend::BackendError;
-use crate::config::{Config, SessionScope};
+use crate::config::{AuthMode, Config, SessionScope};
+use crate::http::auth::jwt::Verifier;
+use crate::http::auth::limits::Limits as RequestLimits;
 use crate::http::listener::GuardedListener;
 use crate::http::signin::SignInLinks;
-use crate::http::{App, router};
+use crate::http::{App, router, serve};
 use crate::private;
 use crate::secret;
 use crate::store::postgres::{PostgresOptions, PostgresStore};
@@ -92,7 +94,8 @@ pub struct Server {
     app: App,
     tree: Tree,
     closing: watch::Sender<bool>,
-    owner: User,
+    /// In `local` mode.
+    owner: Option<User>,
     /// Held for as long as the server lives.
     _lock: std::fs::File,
 }
@@ -107,7 +110,11 @@ impl Server {
         private_dir(&config)?;
         let lock = held::lock_state(&config).await?;
         let store = open_store(&config).await?;
-        let owner = owner(&*store, &config).await?;
+        let verifier = Verifier::start(&config.auth).await.map_err(StartError::Configuration)?;
+        let owner = match config.auth.mode {
+            AuthMode::Local => Some(owner(&*store, &config).await?),
+            AuthMode::Proxy | AuthMode::Jwt => None,
+        };
         let backend = choice::choose_backend(&config).await?;
         tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
         let streams = Arc::new(Streams::default());
@@ -136,6 +143,7 @@ impl Server {
         };
         let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
         let (closing, closed) = watch::channel(false);
+        let request_limits = RequestLimits::new(&config);
         let app = App {
             hosts: Arc::new(hosts(&config)),
             config,
@@ -147,6 +155,10 @@ impl Server {
             registry: tree.registry.clone(),
             backend,
             links: Arc::new(SignInLinks::default()),
+            verifier: verifier.map(Arc::new),
+            roles: Arc::default(),
+            limits: Arc::new(request_limits),
+            admissions: Arc::default(),
             closing: closed,
         };
         Ok(Self { app, tree, closing, owner, _lock: lock })
@@ -157,23 +169,38 @@ impl Server {
         &self.app
     }
 
-    /// The path of a new sign-in link for the owner.
+    /// The path of a new sign-in link for the owner; `None` where there are no such links.
     ///
     /// # Errors
     /// Where the system has no random numbers.
-    pub fn sign_in_path(&self) -> Result<String, StartError> {
-        let link = self.app.links.issue(self.owner.user_id, self.app.config.auth.link_ttl)?;
-        Ok(format!("/paliadin/sign-in?token={link}"))
+    pub fn sign_in_path(&self) -> Result<Option<String>, StartError> {
+        let Some(owner) = &self.owner else { return Ok(None) };
+        let link = self.app.links.issue(owner.user_id, self.app.config.auth.link_ttl)?;
+        Ok(Some(format!("/paliadin/sign-in?token={link}")))
     }
 
-    /// Makes sure that the command line of this host has a valid token, in a file that only its account can read.
+    /// Makes sure that the command line of this host has a valid token, in a file that only its account can read. In other
+    /// modes than `local` nobody gets in by being here: a token that an earlier start left is ended.
     ///
     /// # Errors
     /// Where the store or the file cannot be written.
     pub async fn write_cli_token(&self) -> Result<(), StartError> {
         let path = self.app.config.state.cli_token();
-        let tokens = self.app.store.tokens(self.owner.user_id).await?;
         let in_file = private::read(&path).map(|text| secret::hash(text.trim())).unwrap_or_default();
+        let Some(owner) = &self.owner else {
+            if let Some(left) = self.app.store.token_by_hash(&in_file).await? {
+                let revoke = Write::RevokeToken { token_id: left.token_id, at: Timestamp::now() };
+                self.app.recorder.write(revoke).await?;
+                tracing::info!("the command line's own token of `local` mode was ended");
+            }
+            return match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(StartError::io(format!("{} cannot be removed", path.display()))(error))
+                }
+                _ => Ok(()),
+            };
+        };
+        let tokens = self.app.store.tokens(owner.user_id).await?;
         let ours = tokens.iter().filter(|token| token.name == CLI_TOKEN && token.revoked_at.is_none());
         let (valid, lost): (Vec<_>, Vec<_>) = ours.partition(|token| token.hash == in_file);
         for token in lost {
@@ -184,7 +211,7 @@ impl Server {
             return Ok(());
         }
         let secret = secret::generate("pal_")?;
-        self.app.recorder.write(Write::CreateToken(new_token(self.owner.user_id, CLI_TOKEN, &secret))).await?;
+        self.app.recorder.write(Write::CreateToken(new_token(owner.user_id, CLI_TOKEN, &secret))).await?;
         private::write(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
     }
 
@@ -195,11 +222,12 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let write_timeout = self.app.config.server.write_timeout;
         let listener = GuardedListener { inner: listener, write_timeout };
+        let limits = serve::Limits::new(&self.app.config.server);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = axum::serve(listener, router(self.app.clone())).with_graceful_shutdown(async {
+        let stopped = async {
             let _ = stopped.await;
-        });
-        let mut serving = tokio::spawn(serving.into_future());
+        };
+        let mut serving = tokio::spawn(serve::serve(listener, router(self.app.clone()), limits, stopped));
         let by;
         tokio::select! {
             ended = &mut serving => {

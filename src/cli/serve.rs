@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::fail;
-use crate::config::{Config, LogFormat, default_state_dir};
+use crate::config::{Auth, AuthMode, Config, LogFormat, default_state_dir};
 use crate::server::{self, Server, StartError};
 
 /// Keeps what this process holds to itself: its environment, memory and descriptors cannot be looked at through `/proc`, also
@@ -60,8 +60,10 @@ fn start_log(config: &Config) -> Result<(), String> {
 
 async fn serve(config: Config) -> Result<(), StartError> {
     let address = config.server.listen;
-    if !address.ip().is_loopback() {
-        let text = format!("server.listen: {address} is no loopback address; auth.mode = local serves this host only");
+    if config.auth.mode == AuthMode::Local && !address.ip().is_loopback() {
+        let text = format!(
+            "server.listen: {address} is no loopback address; auth.mode = local serves this host only (there are `proxy` and `jwt`)"
+        );
         return Err(StartError::Configuration(text));
     }
     let io = |error| StartError::Io { what: format!("server.listen: {address}"), error };
@@ -106,10 +108,24 @@ fn introduction(server: &Server, url: &str) -> Result<String, StartError> {
         "" => "No agent can run here; see the log.".to_owned(),
         profile => format!("Agent: {profile}"),
     };
-    let link = server.sign_in_path()?;
-    Ok(format!(
-        "\n  sign in:  {url}{link}\n  or ask:   {state_dir}{program} ask --url {url} '!lines 20 100'\n\n  {agent}\n\n"
-    ))
+    let ask = format!("{state_dir}{program} ask --url {url} '!lines 20 100'");
+    let (sign_in, ask) = match server.sign_in_path()? {
+        Some(link) => (format!("{url}{link}"), ask),
+        None => (signed_in_by(&server.app().config.auth), format!("PALIADIN_TOKEN=pal_… {ask}")),
+    };
+    Ok(format!("\n  sign in:  {sign_in}\n  or ask:   {ask}\n\n  {agent}\n\n"))
+}
+
+/// Who says who people are.
+fn signed_in_by(auth: &Auth) -> String {
+    match auth.mode {
+        AuthMode::Local => "by a link".to_owned(),
+        AuthMode::Jwt => "by a token of the sign-in service (auth.mode = jwt)".to_owned(),
+        AuthMode::Proxy => {
+            let addresses: Vec<String> = auth.proxy_addresses.iter().map(ToString::to_string).collect();
+            format!("by the proxy at {} (auth.mode = proxy)", addresses.join(", "))
+        }
+    }
 }
 
 /// For a POSIX shell.

@@ -66,6 +66,7 @@ pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<C
 
     let mut builder = config::Config::builder().add_source(defaults);
     if let Some(path) = file {
+        check_syntax(path)?;
         let overlay = File::from(path.to_path_buf()).format(FileFormat::Toml);
         origins.extend(known_keys(&known, &collect(&overlay)?)?);
         builder = builder.add_source(overlay);
@@ -114,6 +115,9 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         ("turn.max_message", config.turn.max_message),
         ("turn.max_response", config.turn.max_response),
         ("turn.queue_limit", config.turn.queue_limit as usize),
+        ("server.max_connections", config.server.max_connections),
+        ("server.max_streams", config.server.max_streams),
+        ("auth.max_attempts", config.auth.max_attempts as usize),
         ("agent.restart_limit", config.agent.restart_limit),
         ("stream.max_lag", config.stream.max_lag),
     ];
@@ -127,6 +131,8 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
     }
     let durations = [
         ("server.write_timeout", config.server.write_timeout),
+        ("server.head_timeout", config.server.head_timeout),
+        ("server.request_timeout", config.server.request_timeout),
         ("agent.ready_timeout", config.agent.ready_timeout),
         ("agent.confirm_timeout", config.agent.confirm_timeout),
         ("agent.interrupt_timeout", config.agent.interrupt_timeout),
@@ -142,6 +148,8 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         ("stream.retry", config.stream.retry),
         ("auth.session_ttl", config.auth.session_ttl),
         ("auth.link_ttl", config.auth.link_ttl),
+        ("auth.jwt_refresh", config.auth.jwt_refresh),
+        ("auth.recheck", config.auth.recheck),
     ];
     for (key, value) in durations {
         if !(SHORTEST..=LONGEST).contains(&value) {
@@ -149,7 +157,7 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
             return Err(ConfigError::new(format!("{key} is {value}: it must be from 1ms to 10 years")));
         }
     }
-    Ok(())
+    config.auth.check().map_err(ConfigError::new)
 }
 
 /// The state directory where none is configured.
@@ -167,6 +175,17 @@ pub fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, 
         .ok_or_else(|| {
             ConfigError::new("state.dir is not set, and neither XDG_STATE_HOME nor HOME is an absolute path")
         })
+}
+
+/// Says where a file is no TOML. What the parser says itself would show the line, and a secret may stand there.
+fn check_syntax(path: &Path) -> Result<(), ConfigError> {
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown} cannot be read: {error}")))?;
+    toml::de::DeTable::parse(&text).map(drop).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        ConfigError::new(format!("{shown}, line {}: {}", before.matches('\n').count() + 1, error.message()))
+    })
 }
 
 fn collect(source: &dyn Source) -> Result<Map<String, Value>, ConfigError> {

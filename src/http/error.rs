@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem details, each with a stable code.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -9,6 +11,7 @@ use serde_json::json;
 use crate::actors::address::Gone;
 use crate::actors::sessions::{NoReply, ReplyError, SubmitError};
 use crate::backend::BackendError;
+use crate::config::{Auth, AuthMode};
 use crate::store::{Refusal, StoreError};
 use crate::turn::ErrorCode;
 
@@ -27,6 +30,18 @@ pub enum Code {
     HostNotAllowed,
     /// Another site's page sent the request.
     OriginNotAllowed,
+    /// The token is not for this.
+    InsufficientScope,
+    /// The user sends too many requests.
+    RateLimited,
+    /// Too many attempts to get in come from this address.
+    TooManyAttempts,
+    /// The user has too many event streams open.
+    TooManyStreams,
+    /// The request did not come in whole in time, or its answer took too long.
+    RequestTimeout,
+    /// Whoever has the keys for tokens does not answer.
+    AuthUnavailable,
     /// Nothing is being asked that could be replied to.
     NoAttention,
     /// The agent takes no replies but in its terminal.
@@ -47,6 +62,12 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::HostNotAllowed => "host_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::RateLimited => "rate_limited",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::TooManyStreams => "too_many_streams",
+            Self::RequestTimeout => "request_timeout",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::NoAttention => "no_attention",
             Self::ReplyUnsupported => "reply_unsupported",
             Self::Internal => "internal",
@@ -88,8 +109,12 @@ impl Problem {
     }
 
     /// Nobody we know asks.
-    pub fn unauthenticated() -> Self {
-        let detail = "sign in by the link that the server printed, or send `Authorization: Bearer <token>`";
+    pub fn unauthenticated(auth: &Auth) -> Self {
+        let detail = match auth.mode {
+            AuthMode::Local => "sign in by the link that the server printed, or send `Authorization: Bearer <token>`",
+            AuthMode::Proxy => "sign in at the proxy, or send `Authorization: Bearer <token>`",
+            AuthMode::Jwt => "send `Authorization: Bearer <token>` with a token of the sign-in service, or one of ours",
+        };
         let problem = Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, detail);
         Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))), ..problem }
     }
@@ -97,6 +122,18 @@ impl Problem {
     /// Whether it is that nobody we know asks.
     pub fn is_unauthenticated(&self) -> bool {
         self.code == Code::Unauthenticated
+    }
+
+    /// Whether it is known that the asker is not let in.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.code, Code::Unauthenticated | Code::NotFound)
+    }
+
+    /// A refusal that passes: after `wait`, or after some seconds.
+    pub fn later(status: StatusCode, code: Code, detail: impl Into<String>, wait: Option<Duration>) -> Self {
+        let seconds = wait.map(|wait| HeaderValue::from(wait.as_secs() + 1));
+        let header = Some((header::RETRY_AFTER, seconds.unwrap_or(RETRY_AFTER)));
+        Self { header, ..Self::new(status, code, detail) }
     }
 
     /// The message is over the limit.
@@ -107,8 +144,7 @@ impl Problem {
 
     /// A part of us, or what we need, cannot do its work now.
     pub fn unavailable(code: ErrorCode, detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Turn(code), detail);
-        Self { header: Some((header::RETRY_AFTER, RETRY_AFTER)), ..problem }
+        Self::later(StatusCode::SERVICE_UNAVAILABLE, Code::Turn(code), detail, None)
     }
 }
 
@@ -161,8 +197,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Refused(Refusal::ForeignConversation | Refusal::HiddenConversation) => Self::not_found(),
             SubmitError::Refused(Refusal::QueueFull) => {
                 let detail = "too many of your questions are waiting already";
-                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Turn(ErrorCode::QueueFull), detail);
-                Self { header: Some((header::RETRY_AFTER, RETRY_AFTER)), ..problem }
+                Self::later(StatusCode::TOO_MANY_REQUESTS, Code::Turn(ErrorCode::QueueFull), detail, None)
             }
             SubmitError::Store(error) => error.into(),
             SubmitError::Failed => Self::unavailable(ErrorCode::AgentCrashLoop, error.to_string()),

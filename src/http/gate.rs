@@ -1,6 +1,7 @@
 //! What every request has to pass, whatever its path: the Host it is addressed to, and the page it was sent by.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -48,8 +49,10 @@ fn refusal(app: &App, request: &Request) -> Option<Problem> {
         return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, Code::HostNotAllowed, detail));
     }
     let changes_state = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if changes_state && !is_sent_by_our_page(request.headers(), &host) {
-        let detail = "requests that change something may not come from another site's page";
+    let is_ours =
+        if changes_state { is_sent_by_our_page(request.headers(), &host) } else { may_look(request.headers()) };
+    if !is_ours {
+        let detail = "requests may not come from another site's page";
         return Some(Problem::new(StatusCode::FORBIDDEN, Code::OriginNotAllowed, detail));
     }
     None
@@ -87,6 +90,26 @@ fn is_sent_by_our_page(headers: &HeaderMap, host: &str) -> bool {
             .is_some_and(|origin| origin.eq_ignore_ascii_case(host)),
         None => matches!(text(HeaderName::from_static("sec-fetch-site")), None | Some("same-origin")),
     }
+}
+
+/// Whether what only looks may do so: another site's page may lead a person here, and nothing else. A browser that tells sends
+/// these headers with every request, and no page can forge them.
+fn may_look(headers: &HeaderMap) -> bool {
+    let is = |name: &'static str, words: &[&str]| {
+        headers.get(name).is_some_and(|value| words.iter().any(|word| value.as_bytes() == word.as_bytes()))
+    };
+    if !is("sec-fetch-site", &["cross-site", "same-site"]) {
+        return true;
+    }
+    is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"])
+}
+
+/// Ends a request whose answer does not begin in time: what comes in a byte at a time holds nothing for long.
+pub async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = "the request did not come in whole in time, or its answer takes too long";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, detail).into_response()
+    })
 }
 
 /// A handler's panic is an answer, not a lost connection.

@@ -2,7 +2,7 @@
 
 mod admin;
 mod answer;
-mod auth;
+pub mod auth;
 mod chat;
 mod conversations;
 mod error;
@@ -14,6 +14,7 @@ mod owned;
 pub mod pages;
 mod recover;
 pub mod routes;
+pub mod serve;
 pub mod signin;
 mod sse;
 pub mod state;

@@ -58,6 +58,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::PATCH, "/api/paliadin/conversations/{session_id}", Access::User,  || patch(conversations::rename)),
     route(Method::DELETE, "/api/paliadin/conversations/{session_id}", Access::User, || delete(conversations::delete)),
     route(Method::POST, "/api/paliadin/reset",                      Access::User,   || post(chat::reset)),
+    route(Method::POST, "/api/paliadin/sign-out",                   Access::User,   || post(signin::leave)),
     route(Method::GET,  "/api/paliadin/status",                     Access::User,   || get(chat::status)),
     route(Method::GET,  "/api/admin/paliadin/actors",               Access::Admin,  || get(admin::actors)),
 ];
@@ -84,14 +85,14 @@ pub fn router(app: App) -> Router {
         let handler = methods.fallback(wrong_method);
         let guarded = match access {
             Access::Public => handler,
-            Access::User => handler.layer(middleware::from_fn_with_state(app.clone(), auth::require_user)),
-            Access::Admin => handler.layer(middleware::from_fn_with_state(app.clone(), auth::require_admin)),
+            _ => handler.layer(middleware::from_fn_with_state((app.clone(), access), auth::guard)),
         };
         router = router.route(path, guarded);
     }
     router
-        .fallback(|| async { Problem::not_found() })
+        .fallback(auth::unknown)
         .layer(DefaultBodyLimit::max(max_body))
+        .layer(middleware::from_fn_with_state(app.config.server.request_timeout, gate::in_time))
         .layer(CatchPanicLayer::custom(gate::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), gate::check))
         .with_state(app)

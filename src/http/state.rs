@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::auth::Roles;
+use super::auth::admission::Admissions;
+use super::auth::jwt::Verifier;
+use super::auth::limits::Limits;
 use super::signin::SignInLinks;
 use crate::actors::Address;
 use crate::actors::janitor::JanitorMsg;
@@ -39,6 +43,14 @@ pub struct App {
     pub links: Arc<SignInLinks>,
     /// Host names that requests may be addressed to.
     pub hosts: Arc<Vec<String>>,
+    /// Verifies tokens of another service, where there are such.
+    pub verifier: Option<Arc<Verifier>>,
+    /// What other services said of people's roles.
+    pub roles: Arc<Roles>,
+    /// How much of it one may do.
+    pub limits: Arc<Limits>,
+    /// Whose event streams are open.
+    pub admissions: Arc<Admissions>,
     /// Turns true when the server stops: streams end, so that clients come again.
     pub closing: watch::Receiver<bool>,
 }

@@ -246,7 +246,21 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
-    /// A browser signed in. Answers [`Written::Done`].
+    /// A token was accepted; earlier moments change nothing. Answers [`Written::Count`].
+    NoteTokenUse {
+        /// Which one.
+        token_id: Uuid,
+        /// When.
+        at: Timestamp,
+    },
+    /// A signed-in browser was accepted, likewise. Answers [`Written::Count`].
+    NoteWebSession {
+        /// Its key.
+        hash: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A browser signed in; those whose time is over are dropped. Answers [`Written::Done`].
     CreateWebSession(WebSession),
     /// Signs a browser out. Answers [`Written::Count`].
     DeleteWebSession {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::PERMISSIONS;
 use super::language::Language;
+use crate::config::{Auth, AuthMode};
 
 const STYLE: &str = include_str!("notice.css");
 
@@ -23,16 +24,24 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// The words of a notice.
-struct Words {
+struct Words<'a> {
     language: Language,
     title: &'static str,
     /// HTML.
-    body: &'static str,
+    body: &'a str,
 }
 
 /// Nobody we know opens a page: how to sign in.
-pub fn sign_in(asked: &HeaderMap) -> Response {
-    let words = match Language::preferred(asked) {
+pub fn sign_in(asked: &HeaderMap, auth: &Auth) -> Response {
+    let language = Language::preferred(asked);
+    match auth.mode {
+        AuthMode::Local => sign_in_by_link(language),
+        AuthMode::Proxy | AuthMode::Jwt => sign_in_elsewhere(language, &auth.sign_in_url),
+    }
+}
+
+fn sign_in_by_link(language: Language) -> Response {
+    let words = match language {
         Language::English => Words {
             language: Language::English,
             title: "Open your sign-in link",
@@ -53,6 +62,31 @@ pub fn sign_in(asked: &HeaderMap) -> Response {
         },
     };
     answer(StatusCode::UNAUTHORIZED, &words)
+}
+
+fn sign_in_elsewhere(language: Language, url: &str) -> Response {
+    let (title, body, link) = match language {
+        Language::English => (
+            "You are not signed in",
+            "<p>Sign in at the application that brought you here, then open this page again.</p>",
+            "Go to the sign-in",
+        ),
+        Language::German => (
+            "Du bist nicht angemeldet",
+            "<p>Melde dich in der Anwendung an, von der du kommst, und öffne diese Seite dann noch einmal.</p>",
+            "Zur Anmeldung",
+        ),
+    };
+    let link = match url {
+        "" => String::new(),
+        url => format!("<p><a href=\"{}\">{link}</a></p>", escaped(url)),
+    };
+    answer(StatusCode::UNAUTHORIZED, &Words { language, title, body: &format!("{body}{link}") })
+}
+
+/// For an attribute.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
 
 /// A sign-in link that does not work (any more), or was not copied whole.
@@ -134,8 +168,10 @@ mod tests {
         let german = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de"))]);
         let english = HeaderMap::new();
         let notices = [
-            (sign_in(&german), 401, "de"),
-            (sign_in(&english), 401, "en"),
+            (sign_in_by_link(Language::German), 401, "de"),
+            (sign_in_by_link(Language::English), 401, "en"),
+            (sign_in_elsewhere(Language::German, ""), 401, "de"),
+            (sign_in_elsewhere(Language::English, "/a\"><script>"), 401, "en"),
             (link_of_no_use(&german), 401, "de"),
             (link_of_no_use(&english), 401, "en"),
             (no_bundle(), 200, "en"),

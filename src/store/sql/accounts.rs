@@ -18,6 +18,14 @@ const CREATE_TOKEN: &str = "INSERT INTO api_tokens (token_id, user_id, name, has
 const REVOKE_TOKEN: &str =
     "UPDATE api_tokens SET revoked_at = $2, updated_at = $2 WHERE token_id = $1 AND revoked_at IS NULL";
 
+const NOTE_TOKEN_USE: &str = "UPDATE api_tokens SET last_used_at = $2, updated_at = $2 WHERE token_id = $1 \
+     AND (last_used_at IS NULL OR last_used_at < $2)";
+
+const NOTE_WEB_SESSION: &str =
+    "UPDATE web_sessions SET last_seen_at = $2, updated_at = $2 WHERE hash = $1 AND last_seen_at < $2";
+
+const DROP_WEB_SESSIONS: &str = "DELETE FROM web_sessions WHERE expires_at <= $1";
+
 const CREATE_WEB_SESSION: &str = "INSERT INTO web_sessions (hash, user_id, expires_at, last_seen_at, created_at, \
      updated_at) VALUES ($1, $2, $3, $4, $5, $5)";
 
@@ -59,6 +67,24 @@ pub(super) async fn revoke_token<S: Session>(
     session.execute(REVOKE_TOKEN, arguments![token_id, at]).await.map(Written::Count)
 }
 
+/// `Write::NoteTokenUse`.
+pub(super) async fn note_token_use<S: Session>(
+    session: &mut S,
+    token_id: Uuid,
+    at: Timestamp,
+) -> Result<Written, StoreError> {
+    session.execute(NOTE_TOKEN_USE, arguments![token_id, at]).await.map(Written::Count)
+}
+
+/// `Write::NoteWebSession`.
+pub(super) async fn note_web_session<S: Session>(
+    session: &mut S,
+    hash: &str,
+    at: Timestamp,
+) -> Result<Written, StoreError> {
+    session.execute(NOTE_WEB_SESSION, arguments![hash, at]).await.map(Written::Count)
+}
+
 /// `Write::CreateWebSession`.
 pub(super) async fn create_web_session<S: Session>(
     session: &mut S,
@@ -66,6 +92,7 @@ pub(super) async fn create_web_session<S: Session>(
 ) -> Result<Written, StoreError> {
     let now = Timestamp::now();
     let arguments = arguments![&browser.hash, browser.user_id, browser.expires_at, browser.last_seen_at, now];
+    session.execute(DROP_WEB_SESSIONS, arguments![browser.last_seen_at]).await?;
     session.execute(CREATE_WEB_SESSION, arguments).await?;
     Ok(Written::Done)
 }

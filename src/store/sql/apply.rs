@@ -33,6 +33,8 @@ pub(super) async fn apply<S: Session>(session: &mut S, write: &Write) -> Result<
         Write::SaveUser(user) => accounts::save_user(session, user).await,
         Write::CreateToken(token) => accounts::create_token(session, token).await,
         Write::RevokeToken { token_id, at } => accounts::revoke_token(session, *token_id, *at).await,
+        Write::NoteTokenUse { token_id, at } => accounts::note_token_use(session, *token_id, *at).await,
+        Write::NoteWebSession { hash, at } => accounts::note_web_session(session, hash, *at).await,
         Write::CreateWebSession(browser) => accounts::create_web_session(session, browser).await,
         Write::DeleteWebSession { hash } => accounts::delete_web_session(session, hash).await,
         Write::Audit(entry) => accounts::audit(session, entry).await.map(|()| Written::Done),
