@@ -17,6 +17,7 @@ use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
 use crate::backend::BackendError;
 use crate::config::{AuthMode, Config, SessionScope};
+use crate::http::auth::TOKEN_PREFIX;
 use crate::http::auth::jwt::Verifier;
 use crate::http::auth::limits::Limits as RequestLimits;
 use crate::http::listener::GuardedListener;
@@ -210,7 +211,7 @@ impl Server {
         if !valid.is_empty() {
             return Ok(());
         }
-        let secret = secret::generate("pal_")?;
+        let secret = secret::generate(TOKEN_PREFIX)?;
         self.app.recorder.write(Write::CreateToken(new_token(owner.user_id, CLI_TOKEN, &secret))).await?;
         private::write(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
     }

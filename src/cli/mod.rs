@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::agent::demo;
 use crate::config::{self, Config};
 use crate::server::{StartError, open_store, private_dir};
-use crate::store::{AuditEntry, Store, Write};
+use crate::store::{AuditEntry, Store, User, Write};
 
 /// A terminal AI agent that lives in tmux, behind a multi-user web chat.
 #[derive(Parser)]
@@ -125,6 +125,12 @@ fn on_store(global: &Global, command: impl AsyncFnOnce(&dyn Store) -> Result<Str
             }
         })
     })
+}
+
+/// The account with this address.
+async fn account(store: &dyn Store, email: &str) -> Result<User, StartError> {
+    let user = store.user_by_email(email).await?;
+    user.ok_or_else(|| StartError::Configuration(format!("there is no account {email}; `paliadin user add` makes one")))
 }
 
 /// An entry of the audit log about what was done by a command.

@@ -1,13 +1,19 @@
 //! `paliadin token …`: API tokens, written straight to the database; a running server sees them at once.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::audit;
+use super::{account, audit};
+use crate::http::auth::{Scope, TOKEN_PREFIX};
 use crate::secret;
 use crate::server::{StartError, new_token};
-use crate::store::{Store, User, Write, Written, write_all};
+use crate::store::{ApiToken, Store, Write, Written, write_all};
 use crate::turn::Timestamp;
+
+/// The longest life of a token that ends by itself.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 #[derive(Subcommand)]
 pub enum Token {
@@ -19,6 +25,12 @@ pub enum Token {
         /// What the token is for
         #[arg(long, default_value = "")]
         name: String,
+        /// What it may be used for: read, write, admin, separated by commas; without this, for everything its account may do
+        #[arg(long = "scope", value_delimiter = ',', value_name = "SCOPES")]
+        scopes: Vec<Scope>,
+        /// When it ends, from now on, such as `90d`; without this, never
+        #[arg(long = "expires", value_name = "TIME", value_parser = parse_duration)]
+        expires: Option<Duration>,
     },
     /// End a token at once
     Revoke {
@@ -37,10 +49,18 @@ impl Token {
     /// Runs the command; what it answers is printed.
     pub async fn run(self, store: &dyn Store) -> Result<String, StartError> {
         Ok(match self {
-            Self::Create { email, name } => {
+            Self::Create { email, name, scopes, expires } => {
                 let user = account(store, &email).await?;
-                let secret = secret::generate("pal_")?;
-                let token = new_token(user.user_id, &name, &secret);
+                let secret = secret::generate(TOKEN_PREFIX)?;
+                let token = ApiToken {
+                    scopes: Scope::ALL
+                        .into_iter()
+                        .filter(|scope| scopes.contains(scope))
+                        .map(|scope| scope.as_str().to_owned())
+                        .collect(),
+                    expires_at: expires.map(|time| Timestamp::now().after(time)),
+                    ..new_token(user.user_id, &name, &secret)
+                };
                 let entry = audit("token.create", token.token_id);
                 write_all(store, &[Write::CreateToken(token), entry]).await?;
                 format!("{secret}\n")
@@ -56,17 +76,27 @@ impl Token {
             }
             Self::List { email } => {
                 let user = account(store, &email).await?;
-                let line = |token: &crate::store::ApiToken| {
-                    let standing = token.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {at}"));
-                    format!("{}\t{standing}\t{}\n", token.token_id, token.name)
-                };
                 store.tokens(user.user_id).await?.iter().map(line).collect()
             }
         })
     }
 }
 
-async fn account(store: &dyn Store, email: &str) -> Result<User, StartError> {
-    let user = store.user_by_email(email).await?;
-    user.ok_or_else(|| StartError::Configuration(format!("there is no account {email}; `paliadin user add` makes one")))
+/// Id, standing, name, scopes, when it was used last.
+fn line(token: &ApiToken) -> String {
+    let standing = match (token.revoked_at, token.expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(end)) if end <= Timestamp::now() => format!("expired {end}"),
+        (None, Some(end)) => format!("valid until {end}"),
+        (None, None) => "valid".to_owned(),
+    };
+    let scopes = if token.scopes.is_empty() { "everything".to_owned() } else { token.scopes.join(",") };
+    let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+    format!("{}\t{standing}\t{}\t{scopes}\t{used}\n", token.token_id, token.name)
+}
+
+/// A time as the configuration writes them; not none, and not one that would never end.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let time = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() || time > LONGEST { Err("it must be up to 100 years".to_owned()) } else { Ok(time) }
 }

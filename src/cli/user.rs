@@ -3,10 +3,11 @@
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::audit;
+use super::{account, audit};
+use crate::http::auth::is_email;
 use crate::server::StartError;
 use crate::store::{Role, Store, Write, write_all};
-use crate::turn::UserId;
+use crate::turn::{Timestamp, UserId};
 
 #[derive(Subcommand)]
 pub enum User {
@@ -25,6 +26,27 @@ pub enum User {
         #[arg(long)]
         id: Option<Uuid>,
     },
+    /// Shut an account: its tokens and sign-ins are worth nothing, and its open streams end within 10 seconds
+    Disable {
+        /// The account's email address
+        #[arg(long)]
+        email: String,
+    },
+    /// Open an account again
+    Enable {
+        /// The account's email address
+        #[arg(long)]
+        email: String,
+    },
+    /// Change what an account may do
+    Role {
+        /// The account's email address
+        #[arg(long)]
+        email: String,
+        /// `user` or `admin`
+        #[arg(long)]
+        role: Role,
+    },
     /// List accounts
     List,
 }
@@ -34,7 +56,7 @@ impl User {
     pub async fn run(self, store: &dyn Store) -> Result<String, StartError> {
         Ok(match self {
             Self::Add { email, name, role, id } => {
-                if !email.contains('@') || email.contains(char::is_whitespace) {
+                if !is_email(&email) {
                     return Err(StartError::Configuration(format!("{email:?} is no email address")));
                 }
                 if store.user_by_email(&email).await?.is_some() {
@@ -52,8 +74,37 @@ impl User {
             }
             Self::List => {
                 let users = store.users().await?;
-                users.iter().map(|user| format!("{}\t{}\t{}\n", user.user_id, user.role, user.email)).collect()
+                users.iter().map(line).collect()
+            }
+            Self::Disable { email } => {
+                let disable = |user| crate::store::User { disabled_at: Some(Timestamp::now()), ..user };
+                change(store, &email, "user.disable", disable).await?
+            }
+            Self::Enable { email } => {
+                change(store, &email, "user.enable", |user| crate::store::User { disabled_at: None, ..user }).await?
+            }
+            Self::Role { email, role } => {
+                let action = format!("user.role.{role}");
+                change(store, &email, &action, |user| crate::store::User { role, ..user }).await?
             }
         })
     }
+}
+
+/// Id, role, email, and since when it is disabled.
+fn line(user: &crate::store::User) -> String {
+    let disabled = user.disabled_at.map(|at| format!("\tdisabled {at}")).unwrap_or_default();
+    format!("{}\t{}\t{}{disabled}\n", user.user_id, user.role, user.email)
+}
+
+async fn change(
+    store: &dyn Store,
+    email: &str,
+    action: &str,
+    to: impl FnOnce(crate::store::User) -> crate::store::User,
+) -> Result<String, StartError> {
+    let user = account(store, email).await?;
+    let entry = audit(action, user.user_id);
+    write_all(store, &[Write::SaveUser(to(user)), entry]).await?;
+    Ok(String::new())
 }

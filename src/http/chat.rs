@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::auth::Asker;
+use super::auth::{Asker, Credential};
 use super::owned::OwnedTurn;
 use super::{App, Code, Problem, answer, input};
 use crate::actors::sessions::{Key, Question, SessionsMsg};
@@ -192,6 +192,7 @@ pub async fn reset(
 pub async fn status(
     State(app): State<App>,
     Asker(user): Asker,
+    Extension(credential): Extension<Credential>,
     query: Result<Query<SessionQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let (scope, conversation) = (app.config.agent.session_scope, conversation_meant(&app, query)?);
@@ -210,6 +211,7 @@ pub async fn status(
         "max_message": app.config.turn.max_message,
         "version": env!("CARGO_PKG_VERSION"),
         "user": { "email": user.email, "role": user.role },
+        "can_sign_out": matches!(credential, Credential::Browser(_)),
         "session_scope": scope,
         "agent_session": session,
     })))

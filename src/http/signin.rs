@@ -81,7 +81,7 @@ pub async fn redeem(
     let value = secret::generate("").map_err(no_random)?;
     let now = Timestamp::now();
     let lifetime = app.config.auth.session_ttl;
-    let expires_at = Timestamp(now.0 + i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX / 2));
+    let expires_at = now.after(lifetime);
     let session = WebSession { hash: secret::hash(&value), user_id, expires_at, last_seen_at: now };
     app.recorder.write(Write::CreateWebSession(session)).await?;
     let actor = app.store.user(user_id).await?.map_or_else(|| user_id.to_string(), |user| user.email);

@@ -34,6 +34,20 @@ test("who is signed out while the page is open is told so, and goes on after sig
   expect(world.server.timesTyped("!echo signed out")).toBe(1);
 });
 
+test("who signs out is signed out, in every tab, and the browser shows nothing any more", async () => {
+  const chat = await world.open();
+  chat.watch.expect(/status of 401/);
+  await chat.ask("!hang");
+  await chat.reaches("!hang", "working");
+  await chat.button(chat.words.settings, chat.list).click();
+  await chat.button(chat.words.signOut, chat.dialog).click();
+  await seen(chat.page.getByRole("heading", { name: "Open your sign-in link" }));
+  const left = world.server.sql(`SELECT hash FROM web_sessions WHERE user_id = '${chat.user.id}'`);
+  expect(left).toEqual([]);
+  const names = (await chat.page.context().cookies()).map(({ name }) => name);
+  expect(names).not.toContain("paliadin_session");
+});
+
 test("a conversation that does not exist, or is another's, is said to be missing", async () => {
   const owner = await world.open();
   await owner.askAndWait("!echo mine");

@@ -7,6 +7,8 @@ pub mod jwt;
 mod keys;
 pub mod limits;
 
+use std::str::FromStr;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -45,8 +47,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope, by its word.
-    pub const ALL: [(&'static str, Self); 3] = [("read", Self::Read), ("write", Self::Write), ("admin", Self::Admin)];
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
 
     /// The word in the store and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -64,6 +66,14 @@ impl Scope {
             _ if matches!(*method, Method::GET | Method::HEAD) => Self::Read,
             _ => Self::Write,
         }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
+        found.ok_or_else(|| format!("unknown scope {text:?}: `read`, `write` or `admin`"))
     }
 }
 

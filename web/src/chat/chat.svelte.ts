@@ -143,6 +143,12 @@ export class Chat {
     await this.conversation?.refresh();
   }
 
+  /** Ends this browser's sign-in. What the server answers to the next look at this page tells how to come back. */
+  async signOut(): Promise<void> {
+    await this.api.signOut();
+    location.reload();
+  }
+
   /** Says something to screen readers, which pass over a text that does not change. */
   announce(text: string): void {
     this.announcement = this.announcement === text ? `${text}\u00a0` : text;

@@ -147,7 +147,8 @@ describe("renaming", () => {
 });
 
 describe("the settings", () => {
-  const show = () => render(Settings, { version: "0.1.0", onclose: () => {} });
+  const show = (onsignout: (() => Promise<void>) | null = null) =>
+    render(Settings, { version: "0.1.0", email: "ann@example.org", onsignout, onclose: () => {} });
   const requestPermission = vi.fn<() => Promise<NotificationPermission>>();
   const box = () => screen.getByRole<HTMLInputElement>("checkbox");
 
@@ -175,6 +176,23 @@ describe("the settings", () => {
   test("say which version it is", () => {
     show();
     expect(screen.getByText("Paliadin 0.1.0")).toBeTruthy();
+  });
+
+  test("say who is signed in, and by whom it can be ended", () => {
+    show();
+    expect(screen.getByText(en.signedInAs("ann@example.org"))).toBeTruthy();
+    expect(screen.queryByRole("button", { name: en.signOut })).toBeNull();
+  });
+
+  test("sign out, once, and say so where that fails", async () => {
+    const signOut = vi.fn(async () => Promise.reject(new Error("no")));
+    show(signOut);
+    await press(en.signOut);
+    expect((await screen.findByRole("alert")).textContent).toBe(en.failedAction);
+    signOut.mockImplementation(() => new Promise(() => {}));
+    await press(en.signOut);
+    await press(en.signOut);
+    expect(signOut).toHaveBeenCalledTimes(2);
   });
 
   test("say where there are no notifications", () => {

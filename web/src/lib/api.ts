@@ -109,6 +109,11 @@ export class Api {
     await this.#send("POST", "/reset", { query: { session: sessionId }, limit: RESET_LIMIT });
   }
 
+  /** Ends the sign-in of this browser. */
+  async signOut(): Promise<void> {
+    await this.#send("POST", "/sign-out");
+  }
+
   /** The JSON of an answer. Its shape is the server's word. */
   async #read<T>(method: string, path: string, call: Call = {}): Promise<T> {
     const { response, text } = await this.#send(method, path, call);

@@ -89,6 +89,8 @@ export interface Status {
   version: string;
   max_message: number;
   user: { email: string; role: "user" | "admin" };
+  /** Whether it is a sign-in of this server, which it can end. */
+  can_sign_out: boolean;
   /** What has an agent session of its own. */
   session_scope: "user" | "conversation";
   agent_session: AgentSession | null;

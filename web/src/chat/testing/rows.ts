@@ -79,6 +79,7 @@ export function status(more: Partial<Status> = {}): Status {
     profile: "demo",
     demo: false,
     can_reply: true,
+    can_sign_out: true,
     version: "0.1.0",
     max_message: 65_536,
     user: { email: "ada@example.org", role: "user" },

@@ -22,6 +22,7 @@ export class Server {
   constructor() {
     this.calls = {
       status: vi.fn(async () => this.status),
+      signOut: vi.fn(async () => {}),
       conversations: vi.fn(async ({ search = "", before, limit = 50 } = {}) =>
         this.conversations
           .filter(({ title }) => title.includes(search))

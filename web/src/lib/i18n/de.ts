@@ -51,6 +51,7 @@ export const de: Messages = {
   notificationsDenied:
     "Dieser Browser lässt diese Seite keine Benachrichtigungen senden. Das lässt sich in seinen Einstellungen ändern.",
   notificationsMissing: "Dieser Browser kennt hier keine Benachrichtigungen.",
+  signOut: "Abmelden",
 
   message: "Nachricht",
   placeholder: "Stelle eine Frage",
@@ -158,7 +159,7 @@ export const de: Messages = {
   unreachable: "Der Server antwortet nicht. Diese Seite versucht es weiter.",
   signedOut: "Du bist nicht mehr angemeldet.",
   signedOutText:
-    "Öffne den Anmelde-Link noch einmal und komm dann zurück. Was du geschrieben hast, bleibt erhalten.",
+    "Melde dich an wie zuvor oder öffne einen neuen Anmelde-Link und komm dann zurück. Was du geschrieben hast, bleibt erhalten.",
   notAllowed: "Für dein Konto gibt es hier nichts.",
   tryNow: "Jetzt versuchen",
   loading: "Wird geladen …",
@@ -226,7 +227,15 @@ export const de: Messages = {
       "An den Agenten ging nichts. Versuche es gleich noch einmal.",
     ],
     unreachable: ["Der Server antwortet nicht.", "Prüfe deine Verbindung und versuche es noch einmal."],
-    unauthenticated: ["Du bist nicht mehr angemeldet.", "Öffne den Anmelde-Link noch einmal."],
+    unauthenticated: [
+      "Du bist nicht mehr angemeldet.",
+      "Melde dich neu an oder öffne einen neuen Anmelde-Link.",
+    ],
+    rate_limited: ["Das waren zu viele Anfragen auf einmal.", "Versuche es gleich noch einmal."],
+    too_many_streams: [
+      "Zu viele Chats sind gleichzeitig offen.",
+      "Schließe einen und versuche es noch einmal.",
+    ],
     not_found: ["Diese Unterhaltung gibt es nicht mehr.", "Beginne eine neue."],
     unknown: ["Das hat nicht geklappt.", "Versuche es gleich noch einmal."],
   },

@@ -52,6 +52,7 @@ export const en = {
   notificationsDenied:
     "This browser does not let this page send notifications. You can change that in the browser’s settings.",
   notificationsMissing: "This browser has no notifications here.",
+  signOut: "Sign out",
 
   // Asking
   message: "Message",
@@ -158,7 +159,8 @@ export const en = {
   offline: "No connection. What you send is kept and goes out when it is back.",
   unreachable: "The server does not answer. This page keeps trying.",
   signedOut: "You are not signed in any more.",
-  signedOutText: "Open the sign-in link again, then come back here. What you wrote is kept.",
+  signedOutText:
+    "Sign in where you did before, or open a new sign-in link, then come back here. What you wrote is kept.",
   notAllowed: "There is nothing here for your account.",
   tryNow: "Try now",
   loading: "Loading…",
@@ -224,7 +226,9 @@ export const en = {
       "Nothing was sent to the agent. Try again in a moment.",
     ],
     unreachable: ["The server does not answer.", "Check your connection and try again."],
-    unauthenticated: ["You are not signed in any more.", "Open the sign-in link again."],
+    unauthenticated: ["You are not signed in any more.", "Sign in again, or open a new sign-in link."],
+    rate_limited: ["These were too many requests at once.", "Try again in a moment."],
+    too_many_streams: ["Too many chats are open at once.", "Close one and try again."],
     not_found: ["This conversation does not exist any more.", "Begin a new one."],
     unknown: ["This did not work.", "Try again in a moment."],
   } as Record<string, [string, string]>,
