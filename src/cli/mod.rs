@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use crate::agent::demo;
 use crate::config::{self, Config};
@@ -73,12 +74,11 @@ enum Agent {
 /// configuration.
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
-    match command.unwrap_or(Command::Serve) {
-        Command::Serve => {
-            // Before anything secret is read.
-            let closed = serve::close_process();
-            with_config(&global, |config| serve::run(config, closed))
-        }
+    let command = command.unwrap_or(Command::Serve);
+    // Before anything secret is read. What agents run holds none of ours.
+    let closed = if matches!(command, Command::Agent(_) | Command::Hook(_)) { Ok(()) } else { close_process() };
+    match command {
+        Command::Serve => with_config(&global, |config| serve::run(config, closed)),
         Command::Ask(ask) => ask.run(&global),
         Command::Doctor(doctor) => doctor.run(&global),
         Command::User(user) => on_store(&global, async |store| user.run(store).await),
@@ -89,6 +89,17 @@ pub fn main() -> ExitCode {
         }
         Command::Hook(hook) => hook.run(),
     }
+}
+
+/// Keeps what this process holds to itself: its environment, memory and descriptors cannot be looked at through `/proc`, also
+/// not by an agent under the same account, and no core file holds them. Programs that it starts are not like that, but leave
+/// no core files either.
+///
+/// # Errors
+/// What the system says.
+fn close_process() -> std::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), ..getrlimit(Resource::Core) })?)
 }
 
 impl Global {

@@ -11,16 +11,7 @@ use super::fail;
 use crate::config::{Auth, AuthMode, Config, LogFormat, default_state_dir};
 use crate::server::{self, Server, StartError};
 
-/// Keeps what this process holds to itself: its environment, memory and descriptors cannot be looked at through `/proc`, also
-/// not by an agent under the same account, and no core file holds them. Programs that it starts are not like that.
-///
-/// # Errors
-/// What the system says.
-pub fn close_process() -> std::io::Result<()> {
-    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?)
-}
-
-/// Serves until SIGTERM or Ctrl-C. `closed` is what came of [`close_process`].
+/// Serves until SIGTERM or Ctrl-C. `closed` is what came of [`super::close_process`].
 pub fn run(config: Config, closed: std::io::Result<()>) -> ExitCode {
     if let Err(error) = start_log(&config) {
         return fail(2, error);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
-use axum::routing::{MethodRouter, delete, get, patch, post};
-use axum::{Router, http::StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, delete, get, patch, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{App, Code, Problem, admin, auth, chat, conversations, gate, health, pages, recover, signin, sse, steer};
@@ -76,13 +77,12 @@ pub fn router(app: App) -> Router {
     // The methods of a path share one guard.
     let mut paths: BTreeMap<&str, (Access, MethodRouter<App>)> = BTreeMap::new();
     for route in routes {
-        let (_, methods) = paths.entry(route.path).or_insert_with(|| (route.access, MethodRouter::new()));
-        *methods = std::mem::take(methods).merge((route.handler)());
+        let methods = paths.entry(route.path).or_insert_with(|| (route.access, any(|| wrong_method(route.path))));
+        methods.1 = std::mem::take(&mut methods.1).merge((route.handler)());
     }
     let mut router = Router::new();
-    for (path, (access, methods)) in paths {
-        // Inside the guard: whether a path takes a method is told only to those for whom it exists.
-        let handler = methods.fallback(wrong_method);
+    for (path, (access, handler)) in paths {
+        // What methods a path takes is told inside the guard: only to those for whom it exists.
         let guarded = match access {
             Access::Public => handler,
             _ => handler.layer(middleware::from_fn_with_state((app.clone(), access), auth::guard)),
@@ -98,8 +98,18 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "this path does not take this method")
+/// The path is there, and takes other methods. (axum would tell which with every answer, also where nothing is to be told.)
+async fn wrong_method(path: &'static str) -> Response {
+    let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| &route.method);
+    let words: Vec<&str> = methods
+        .flat_map(|method| if *method == Method::GET { vec!["GET", "HEAD"] } else { vec![method.as_str()] })
+        .collect();
+    let detail = "this path does not take this method";
+    let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).into_response();
+    response
+        .headers_mut()
+        .extend(HeaderValue::from_str(&words.join(", ")).ok().map(|methods| (header::ALLOW, methods)));
+    response
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod launch;
 mod messages;
 mod pages;
 mod robustness;
+mod security;
 mod skill;
 mod spool;
 mod store;

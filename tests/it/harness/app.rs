@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::client::{Client, Place};
 use super::database::{self, Database};
+use super::planted::{self, Planted};
 use super::processes::{self, Process};
 use super::server::ServerProcess;
 use super::typed::{self, Typed};
@@ -35,6 +36,8 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     server: Option<ServerProcess>,
     replies: Mutex<Vec<String>>,
+    /// Tokens of its users.
+    secrets: Mutex<Vec<String>>,
     /// Its database on the server that tests share, where the run is for PostgreSQL.
     database: Option<String>,
     /// The program.
@@ -75,9 +78,9 @@ impl TestApp {
         let place = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         let settings = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let database = if database::is_postgres() { Some(database::create()?) } else { None };
-        let (replies, wrapped, seen) = (Mutex::default(), Vec::new(), None);
+        let (replies, secrets, wrapped, seen) = (Mutex::default(), Mutex::default(), Vec::new(), None);
         let program = env!("CARGO_BIN_EXE_paliadin").into();
-        Ok(Self { root, place, settings, server: None, replies, database, program, wrapped, seen })
+        Ok(Self { root, place, settings, server: None, replies, secrets, database, program, wrapped, seen })
     }
 
     /// Keeps to a file, whatever the run is for: what is tested is about the file.
@@ -168,6 +171,7 @@ impl TestApp {
         if let Some(url) = self.database.as_ref().and_then(|name| Some(postgres::shared().ok()?.url(name))) {
             command.env("DATABASE_URL", url);
         }
+        command.envs(planted::variables());
         command.env("PALIADIN_FAULTS", self.root().join("faults"));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -200,6 +204,7 @@ impl TestApp {
     fn sign_in(&self, email: &str, add: &[&str]) -> Tested<Client> {
         let user_id = self.cli(add)?;
         let token = self.cli(&["token", "create", "--email", email])?;
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
         Ok(Client { place: self.place.clone(), token, user_id })
     }
 
@@ -326,6 +331,7 @@ impl TestApp {
     fn close(&mut self) -> Tested {
         let stopped = if self.server.is_some() { self.stop(Signal::TERM) } else { Ok(()) };
         let mut left: Vec<String> = stopped.err().map(|error| error.to_string()).into_iter().collect();
+        left.extend(self.secrets_told()?);
         // The agents outlive their server: they go with tmux, or they are left behind.
         processes::end_tmux(&self.tmux_socket(), self.root())?;
         for process in self.processes()? {
@@ -343,6 +349,23 @@ impl TestApp {
         }
         self.use_file()?;
         if left.is_empty() { Ok(()) } else { Err(left.join("; ").into()) }
+    }
+
+    /// Where a secret is to be found that is to be found nowhere: in files, rows, or processes.
+    fn secrets_told(&self) -> Tested<Vec<String>> {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A test may have made a file of it that is none.
+        let own = fs::read_to_string(self.state().join("cli.token")).unwrap_or_default();
+        secrets.extend(Some(own).filter(|own| own.starts_with("pal_")));
+        let planted = Planted::with(&secrets);
+        let mut found = planted.in_files(self.root());
+        for process in self.processes()? {
+            found.extend(planted.in_process(&process));
+        }
+        if let Some(name) = &self.database {
+            found.extend(database::search(name, planted)?);
+        }
+        Ok(found)
     }
 
     /// Files that the server handed to agents and did not take away again. An agent's settings stay with it.

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row, SqliteConnection, raw_sql};
 
+use super::planted::Planted;
 use super::{Tested, postgres};
 
 /// A connection of one's own.
@@ -38,6 +39,12 @@ pub fn create() -> Tested<String> {
 pub fn remove(name: &str) -> Tested {
     let name = name.to_owned();
     apart(async move { postgres::shared()?.remove(&name).await })
+}
+
+/// Where in its rows one of these secrets is.
+pub fn search(name: &str, planted: Planted) -> Tested<Vec<String>> {
+    let name = name.to_owned();
+    apart(async move { planted.in_rows(Database::server(&name).await?).await })
 }
 
 /// Runs this on a thread of its own: who asks may be on a runtime already, and need not be able to wait there.

@@ -2,11 +2,11 @@
 //! when the test asks for them.
 
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Tested, within};
 
@@ -20,13 +20,14 @@ pub struct Request {
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    from: Option<IpAddr>,
 }
 
 impl Request {
     /// A request with the headers that HTTP needs.
     pub fn new(address: SocketAddr, method: &str, path: &str) -> Self {
         let headers = vec![("host".to_owned(), address.to_string()), ("connection".to_owned(), "close".to_owned())];
-        Self { address, method: method.to_owned(), path: path.to_owned(), headers, body: Vec::new() }
+        Self { address, method: method.to_owned(), path: path.to_owned(), headers, body: Vec::new(), from: None }
     }
 
     /// Sets a header in place of the one of this name.
@@ -38,6 +39,12 @@ impl Request {
     /// Adds a header, even if there is one of this name.
     pub fn also(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sends it from this address of the host.
+    pub fn from(mut self, address: impl Into<IpAddr>) -> Self {
+        self.from = Some(address.into());
         self
     }
 
@@ -54,7 +61,11 @@ impl Request {
     }
 
     async fn exchange(self) -> Tested<Response> {
-        let mut connection = TcpStream::connect(self.address).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        let mut connection = socket.connect(self.address).await?;
         connection.set_nodelay(true)?;
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in &self.headers {
@@ -114,6 +125,11 @@ impl Response {
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every header, by its name in lower case.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.headers.clone()
     }
 
     /// The next bytes of the body; `None` at its end.

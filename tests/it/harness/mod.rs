@@ -7,6 +7,7 @@ pub mod client;
 pub mod database;
 pub mod http;
 mod pipe;
+pub mod planted;
 mod points;
 pub mod postgres;
 pub mod processes;

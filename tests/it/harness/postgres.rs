@@ -17,7 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};
 use uuid::Uuid;
 
-use super::Tested;
+use super::{Tested, planted};
 
 /// Arguments: the programs' directory, the cluster's. A line on the input stops the server; the end of it removes the
 /// directory, too.
@@ -161,7 +161,9 @@ impl Cluster {
 
     /// The address of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{SUPERUSER}@localhost/{database}?host={}", self.directory.display())
+        // Nobody asks for the password; it is there to be found where it should not be.
+        let password = planted::password();
+        format!("postgres://{SUPERUSER}:{password}@localhost/{database}?host={}", self.directory.display())
     }
 
     /// A connection to a database.

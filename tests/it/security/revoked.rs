@@ -1,0 +1,96 @@
+//! Open streams of those who may not come in any more.
+
+use std::time::Duration;
+
+use super::{FAR, browser, with_cookie, with_token};
+use crate::harness::{Accepted, Client, EventStream, TestApp, Tested};
+
+/// What is promised: a stream closes within this time.
+const PROMISED: Duration = Duration::from_secs(10);
+
+/// A turn that goes on, and its stream with these credentials.
+async fn open(user: &Client, token: &str) -> Tested<(Accepted, EventStream)> {
+    let turn = user.ask("!hang").await?;
+    let mut stream = Client::opened(with_token(user, "GET", &turn.sse_url, token)).await?;
+    stream.until("meta").await?;
+    Ok((turn, stream))
+}
+
+/// Waits for the end of a stream that is none of its turn's.
+async fn is_closed(stream: &mut EventStream) -> Tested<bool> {
+    let rest = tokio::time::timeout(PROMISED, stream.drain()).await.map_err(|_| "still open")?;
+    Ok(rest?.iter().all(|event| !event.is_final()))
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token_its_account_and_its_end() -> Tested {
+    let app = TestApp::start().await?;
+    let ann = app.user("ann@example.org")?;
+    let create = |more: &[&str]| app.cli(&[&["token", "create", "--email", "ann@example.org"], more].concat());
+    let revoked = create(&["--name", "revoked"])?;
+    let (turn, mut stream) = open(&ann, &revoked).await?;
+    let mut other = ann.stream(&turn, None).await?;
+    other.until("meta").await?;
+    let listed = app.cli(&["token", "list", "--email", "ann@example.org"])?;
+    let id = listed.lines().find(|line| line.contains("\trevoked\t")).and_then(|line| line.split('\t').next());
+    app.cli(&["token", "revoke", id.ok_or("no such token")?])?;
+    assert!(is_closed(&mut stream).await?, "revoked");
+
+    // It says itself when it ends: nobody has to look.
+    let short = create(&["--expires", "3s"])?;
+    let mut stream = Client::opened(with_token(&ann, "GET", &turn.sse_url, &short)).await?;
+    assert!(is_closed(&mut stream).await?, "expired");
+
+    app.cli(&["user", "disable", "--email", "ann@example.org"])?;
+    assert!(is_closed(&mut other).await?, "disabled");
+    app.cli(&["user", "enable", "--email", "ann@example.org"])?;
+    // The turn is as it was, and can be followed on.
+    assert_eq!(ann.read(&format!("/api/paliadin/turns/{}", turn.turn_id)).await?["state"], "running");
+    ann.reset().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn signing_out_ends_that_browsers_streams_and_no_others() -> Tested {
+    // Whatever ends it is no look at intervals.
+    let app = TestApp::with(&[("PALIADIN_AUTH__RECHECK", "10s")]).await?;
+    let ann = app.user("ann@example.org")?;
+    let (mine, others) = (browser(&app, &ann, FAR).await?, browser(&app, &ann, FAR + 1).await?);
+    let turn = ann.ask("!hang").await?;
+    let mut streams = Vec::new();
+    for cookie in [&mine, &mine, &others] {
+        let mut stream = Client::opened(with_cookie(&ann, "GET", &turn.sse_url, cookie)).await?;
+        stream.until("meta").await?;
+        streams.push(stream);
+    }
+    let left = with_cookie(&ann, "POST", "/api/paliadin/sign-out", &mine).send().await?;
+    assert_eq!(left.status, 204);
+    assert!(is_closed(&mut streams[0]).await? && is_closed(&mut streams[1]).await?);
+    assert_eq!(with_cookie(&ann, "GET", "/api/paliadin/status", &mine).send().await?.status, 401);
+    assert_eq!(with_cookie(&ann, "GET", "/api/paliadin/status", &others).send().await?.status, 200);
+    ann.reset().await?;
+    let rest = streams[2].rest().await?;
+    assert_eq!(rest.last().map(|event| event.kind.as_str()), Some("error"), "the other browser saw it to its end");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_streams() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_SERVER__MAX_STREAMS", "2")]).await?;
+    let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
+    let turn = ann.ask("!hang").await?;
+    let first = ann.stream(&turn, None).await?;
+    let mut second = ann.stream(&turn, None).await?;
+    let mut third = ann.get(&turn.sse_url).await?;
+    assert_eq!((third.status, third.header("retry-after")), (429, Some("5")));
+    assert_eq!(third.problem().await?, "too_many_streams");
+    let theirs = bob.ask("!echo x").await?;
+    bob.ended(&theirs).await?;
+    second.until("meta").await?;
+    drop(first);
+    // The place is given up with the connection; the server has to hear of its end.
+    crate::harness::eventually("a place", async || Ok((ann.get(&turn.sse_url).await?.status == 200).then_some(())))
+        .await?;
+    ann.reset().await?;
+    Ok(())
+}
