@@ -71,7 +71,7 @@ pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<C
         builder = builder.add_source(overlay);
     }
     origins.extend(known_keys(&known, &collect(&environment)?)?);
-    let merged = builder.add_source(environment).build().map_err(|error| ConfigError::new(error.to_string()))?;
+    let merged = builder.add_source(environment).build().map_err(|error| unreadable(&error))?;
     let mut config: Config = merged.try_deserialize().map_err(|error| bad_value(&error.to_string(), &origins))?;
     complete(&mut config, variables)?;
     Ok(config)
@@ -170,7 +170,17 @@ pub fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, 
 }
 
 fn collect(source: &dyn Source) -> Result<Map<String, Value>, ConfigError> {
-    source.collect().map_err(|error| ConfigError::new(error.to_string()))
+    source.collect().map_err(|error| unreadable(&error))
+}
+
+/// Where and how a file is no TOML. Its line is not quoted: it may be the one with a secret.
+fn unreadable(error: &config::ConfigError) -> ConfigError {
+    let config::ConfigError::FileParse { uri, cause } = error else { return ConfigError::new(error.to_string()) };
+    let shown = cause.to_string();
+    // The first line tells the place, those that follow show it.
+    let place = shown.lines().next().unwrap_or_default();
+    let how = cause.downcast_ref::<toml::de::Error>().map(|error| format!(": {}", error.message())).unwrap_or_default();
+    ConfigError::new(format!("{place}{how} in {}", uri.as_deref().unwrap_or("the configuration")))
 }
 
 /// `section.key` → where it was set.
