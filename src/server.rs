@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
+use crate::agent::token::TurnTokens;
 use crate::backend::BackendError;
 use crate::config::{Config, SessionScope};
 use crate::http::listener::GuardedListener;
@@ -134,7 +135,9 @@ impl Server {
             },
             session_prefix: config.agent.session_prefix.replace('.', "_"),
         };
-        let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
+        let agent = &config.agent;
+        let tokens = TurnTokens::signed_with(&agent.jwt_secret, &agent.jwt_audience, config.turn.deadline);
+        let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), tokens, limits).await?;
         let (closing, closed) = watch::channel(false);
         let app = App {
             hosts: Arc::new(hosts(&config)),

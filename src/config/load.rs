@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer};
 
 use super::{Config, DEFAULTS};
@@ -19,6 +20,7 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("PALIADIN_BACKEND", "backend.kind"),
     ("PALIADIN_PROFILE", "agent.profile"),
     ("PALIADIN_SESSION_PREFIX", "agent.session_prefix"),
+    ("PALIADIN_JWT_SECRET", "agent.jwt_secret"),
     ("PALIADIN_AUTH_MODE", "auth.mode"),
     ("PALIADIN_OWNERS", "auth.owners"),
     ("PALIADIN_LOG_FORMAT", "log.format"),
@@ -39,6 +41,8 @@ const OTHER_NAMES: &[&str] = &[
 const LARGEST_SIZE: usize = 64 * 1024 * 1024;
 /// The longest message that can be typed instead of handed over in a file: much more would fill the terminal's buffers.
 const LARGEST_INLINE: usize = 64 * 1024;
+/// The shortest secret that signs tokens: RFC 7518, section 3.2, wants as many bits as the hash has.
+const SHORTEST_SECRET: usize = 32;
 /// The bounds of every duration.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -108,6 +112,16 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         return Err(ConfigError::new(format!(
             "agent.session_prefix (PALIADIN_SESSION_PREFIX) is {prefix:?}: it must be 1 to 24 letters, digits, `_`, `-` or `.`, not beginning with `-`"
         )));
+    }
+    // Nothing of the secret itself is told.
+    let secret = config.agent.jwt_secret.expose_secret();
+    if !secret.is_empty() && secret.len() < SHORTEST_SECRET {
+        return Err(ConfigError::new(format!(
+            "agent.jwt_secret (PALIADIN_JWT_SECRET) is too short: it must have at least {SHORTEST_SECRET} bytes, or none"
+        )));
+    }
+    if config.agent.jwt_audience.is_empty() {
+        return Err(ConfigError::new("agent.jwt_audience must not be empty"));
     }
     let sizes = [
         ("turn.inline_limit", config.turn.inline_limit),

@@ -27,5 +27,6 @@ mod store;
 mod streams;
 mod supervision;
 mod tmux;
+mod token;
 mod turns;
 mod typing;

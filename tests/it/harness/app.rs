@@ -25,6 +25,11 @@ use super::{Tested, eventually, postgres};
 /// Lines of the server's log that are shown where a test fails.
 const LOG_SHOWN: usize = 60;
 
+/// What the tokens of turns are signed with, unless a test says otherwise.
+pub const JWT_SECRET: &str = "planted-turn-secret-0123456789abcdef";
+/// How every such token begins: the header `{"typ":"JWT",…`.
+const JWT_BEGINS: &str = "eyJ0eXAiOiJKV1Qi";
+
 /// How long what runs in tmux, and its helpers, may take to follow it.
 const TMUX_GRACE: Duration = Duration::from_secs(5);
 
@@ -168,7 +173,7 @@ impl TestApp {
         if let Some(url) = self.database.as_ref().and_then(|name| Some(postgres::shared().ok()?.url(name))) {
             command.env("DATABASE_URL", url);
         }
-        command.env("PALIADIN_FAULTS", self.root().join("faults"));
+        command.env("PALIADIN_FAULTS", self.root().join("faults")).env("PALIADIN_JWT_SECRET", JWT_SECRET);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -336,6 +341,9 @@ impl TestApp {
             process.kill()?;
         }
         left.extend(self.inputs_left());
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let told = [JWT_SECRET, JWT_BEGINS].into_iter().filter(|secret| log.contains(secret));
+        left.extend(told.map(|secret| format!("{secret:?} in the log")));
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match typed::each_turn_once(&self.typed_log(), &replies) {
             Ok(turns) => println!("typed log: {turns} turns, none of them twice"),
