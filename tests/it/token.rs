@@ -3,6 +3,7 @@
 mod endings;
 mod hidden;
 mod removal;
+mod rows;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
