@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use auth::{Auth, AuthMode, JwtKeys, SHORTEST_SECRET};
@@ -148,6 +149,10 @@ pub struct Agent {
     pub restart_period: Duration,
     /// Turns of a conversation of which an agent is told that does not remember them.
     pub primer_turns: u32,
+    /// Signs the token of each turn; empty for none.
+    pub jwt_secret: SecretString,
+    /// The audience that these tokens name.
+    pub jwt_audience: String,
     /// The demo agent's record of what it received; empty for none.
     pub typed_log: PathBuf,
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::actors::root::Tree;
 use crate::actors::{Limits, Patience, Probing, Restarts, Upkeep};
 use crate::agent::profile::ProfileError;
+use crate::agent::token::TurnTokens;
 use crate::backend::BackendError;
 use crate::config::{AuthMode, Config, SessionScope};
 use crate::http::auth::TOKEN_PREFIX;
@@ -142,7 +143,9 @@ impl Server {
             },
             session_prefix: config.agent.session_prefix.replace('.', "_"),
         };
-        let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), limits).await?;
+        let agent = &config.agent;
+        let tokens = TurnTokens::signed_with(&agent.jwt_secret, &agent.jwt_audience, config.turn.deadline);
+        let tree = Tree::start(store.clone(), backend.clone(), streams.clone(), tokens, limits).await?;
         let (closing, closed) = watch::channel(false);
         let request_limits = RequestLimits::new(&config);
         let app = App {

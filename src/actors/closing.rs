@@ -76,13 +76,16 @@ pub fn answered(turn: &Turn, answer: &Answer, at: Timestamp) -> Turn {
     row
 }
 
-/// Makes the end durable, however long the store takes. The event to show: this end's, or that of the one which the turn
-/// had before (by a try whose reply was lost, or by someone else).
+/// Makes the end of a turn of this agent session durable, however long the store takes. The event to show: this end's, or
+/// that of the one which the turn had before (by a try whose reply was lost, or by someone else).
 ///
 /// # Errors
 /// Where the end cannot be recorded, however often it is tried.
-pub async fn record(wiring: Wiring, finish: Finish) -> Result<Option<Event>, StoreError> {
+pub async fn record(wiring: Wiring, session: &str, finish: Finish) -> Result<Option<Event>, StoreError> {
     let turn_id = finish.turn_id;
+    // First: whatever becomes of the rest, a turn that is over has no token. Should its end be lost with the server, the next
+    // one gives it another.
+    wiring.backend.revoke(session, turn_id);
     let ending = finish.events.last().cloned();
     match wiring.recorder.write_until_durable(Write::FinishTurn(Box::new(finish))).await {
         Ok(Written::Turn(Some(turn))) => {
@@ -141,7 +144,7 @@ pub async fn settle(wiring: Wiring, turn: Turn, epoch: i64, cause: Cause) -> Res
     };
     let finish = finish(&turn, epoch, outcome, false, &log, by.as_deref());
     let ours = finish.events.last().cloned();
-    let ending = record(wiring.clone(), finish).await?;
+    let ending = record(wiring.clone(), &turn.agent_session, finish).await?;
     let by_us = ending.is_some() && ending == ours;
     tell(&wiring.streams, turn.turn_id, ending);
     Ok(by_us)

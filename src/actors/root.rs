@@ -14,6 +14,7 @@ use super::seats::Seats;
 use super::sessions::{SessionsActor, SessionsMsg};
 use super::supervise::{ChildSpec, Children, Verdict};
 use super::wiring::{Limits, Wiring};
+use crate::agent::token::TurnTokens;
 use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
@@ -47,6 +48,7 @@ impl Tree {
         store: SharedStore,
         backend: Arc<dyn Backend>,
         streams: Arc<Streams>,
+        tokens: Option<TurnTokens>,
         limits: Limits,
     ) -> Result<Self, ractor::SpawnErr> {
         let registry = Arc::new(Registry::default());
@@ -67,6 +69,7 @@ impl Tree {
             streams,
             registry: registry.clone(),
             seats,
+            tokens: tokens.map(Arc::new),
             limits: Arc::new(limits),
             node,
         };

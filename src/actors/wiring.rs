@@ -13,6 +13,7 @@ pub use super::pane::Restarts;
 use super::recorder::Recorder;
 use super::seats::Seats;
 pub use super::turn::Patience;
+use crate::agent::token::TurnTokens;
 use crate::backend::Backend;
 use crate::store::SharedStore;
 use crate::streams::Streams;
@@ -63,6 +64,8 @@ pub struct Wiring {
     pub registry: Arc<Registry>,
     /// The places for live agents.
     pub seats: Arc<Seats>,
+    /// Makes a token for each turn, where there is a secret for that.
+    pub tokens: Option<Arc<TurnTokens>>,
     /// Limits.
     pub limits: Arc<Limits>,
     /// This process, as an owner of agent sessions.

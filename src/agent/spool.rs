@@ -5,6 +5,7 @@
 //! below its size limit.
 
 mod layout;
+mod removal;
 mod replies;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::signal;
 use crate::turn::TurnId;
 pub use layout::{Owner, passage};
+use removal::{remove, turn_of};
 pub use replies::reply_file;
 
 /// Bytes of `out/events.jsonl` that are read; an agent that writes more in one life is cut off there.
@@ -40,6 +42,8 @@ pub enum Input {
     Context,
     /// What was said before, for an agent that does not remember it.
     Primer,
+    /// The token by which it asks for data.
+    Token,
 }
 
 impl Input {
@@ -48,6 +52,7 @@ impl Input {
             Self::Message => "message.md",
             Self::Context => "context.json",
             Self::Primer => "primer.md",
+            Self::Token => "jwt",
         }
     }
 }
@@ -222,16 +227,6 @@ impl Spool {
         written.map(|()| hidden).map_err(|error| SpoolError::io(name, error))
     }
 
-    /// Removes what was handed to the agent for this turn, whatever it is.
-    pub fn remove_inputs(&self, turn: TurnId) {
-        self.remove_of("in", turn);
-    }
-
-    /// Removes what the agent wrote for this turn, whatever it is; called once it is recorded.
-    pub fn remove_outputs(&self, turn: TurnId) {
-        self.remove_of("out", turn);
-    }
-
     /// Puts what was reported so far beside, in the place of what was put there before: whoever reads on begins with the
     /// first line again. It may hold the only copy of an answer that nobody has looked for yet.
     pub fn set_signals_aside(&self) {
@@ -314,19 +309,6 @@ impl Spool {
             .and_then(|session| rustix::fs::openat(session, name, flags, Mode::empty()))
     }
 
-    /// Removes everything in this directory whose name begins with the turn's id.
-    fn remove_of(&self, dir: &str, turn: TurnId) {
-        let Ok(dir) = self.dir(dir) else { return };
-        let Ok(entries) = Dir::read_from(&dir) else { return };
-        for entry in entries.flatten() {
-            if let Ok(name) = entry.file_name().to_str()
-                && turn_of(name) == Some(turn)
-            {
-                remove(&dir, name);
-            }
-        }
-    }
-
     fn read_out(&self, name: &str, from: u64, limit: u64) -> Result<Option<Chunk>, SpoolError> {
         let invalid = |problem| SpoolError::Invalid { name: name.to_owned(), problem };
         let dir = match self.open_dir("out") {
@@ -377,24 +359,6 @@ impl Spool {
         // It may have grown since `fstat`.
         let end = start + bytes.len() as u64;
         if end > limit { Err(too_large(end)) } else { Ok(Some(Chunk { start, bytes })) }
-    }
-}
-
-/// The turn with whose id a file's name begins; a file that is just being placed has a dot before it.
-fn turn_of(name: &str) -> Option<TurnId> {
-    name.strip_prefix('.').unwrap_or(name).get(..36)?.parse().ok()
-}
-
-fn remove(dir: &OwnedFd, name: &str) {
-    let removed = match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
-        // Only an agent makes these, and it is not for us to look into them.
-        Err(Errno::ISDIR) => rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR),
-        removed => removed,
-    };
-    match removed {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(Errno::NOTEMPTY) => tracing::debug!(directory = %name, "not removed from the spool"),
-        Err(error) => tracing::warn!(file = %name, %error, "spool file not removed"),
     }
 }
 

@@ -82,6 +82,8 @@ impl Backend for DisabledBackend {
         None
     }
 
+    fn revoke(&self, _session: &str, _turn: TurnId) {}
+
     fn forget(&self, _session: &str, _turn: TurnId) {}
 
     fn turns_with_files(&self) -> Vec<(String, TurnId, Duration)> {

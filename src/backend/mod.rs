@@ -18,6 +18,7 @@ pub use local::{LocalBackend, LocalConfig, Outcome, Trial, Unanswered};
 
 use crate::agent::profile::RestartPolicy;
 use crate::agent::question::QuestionName;
+use crate::agent::token::Grant;
 use crate::turn::{ErrorCode, Memory, TurnId};
 
 /// What an agent does with a turn, as every backend reports it.
@@ -156,6 +157,8 @@ pub struct Job {
     pub context: Option<Value>,
     /// What was said in the conversation before, as Markdown, for an agent that does not remember it.
     pub primer: Option<String>,
+    /// The token by which the agent asks for data.
+    pub token: Option<Grant>,
 }
 
 /// What a person says to an agent that asks something.
@@ -268,6 +271,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Counts what happens where [`Backend::answer`] looks; `None` where nothing can happen there.
     fn changes(&self, session: &str) -> Option<watch::Receiver<u64>>;
+
+    /// Takes back the token that the agent was given for a turn which is over. What else there is of the turn stays.
+    fn revoke(&self, session: &str, turn: TurnId);
 
     /// Drops every file of a turn: its end is recorded, and no other answer to it is wanted.
     fn forget(&self, session: &str, turn: TurnId);

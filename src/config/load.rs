@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer};
 
-use super::{Config, DEFAULTS};
+use super::{Config, DEFAULTS, SHORTEST_SECRET};
 
 /// Environment variables with a name of their own, and the key that each one sets.
 const SHORT_NAMES: &[(&str, &str)] = &[
@@ -19,6 +20,7 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("PALIADIN_BACKEND", "backend.kind"),
     ("PALIADIN_PROFILE", "agent.profile"),
     ("PALIADIN_SESSION_PREFIX", "agent.session_prefix"),
+    ("PALIADIN_JWT_SECRET", "agent.jwt_secret"),
     ("PALIADIN_AUTH_MODE", "auth.mode"),
     ("PALIADIN_OWNERS", "auth.owners"),
     ("PALIADIN_LOG_FORMAT", "log.format"),
@@ -66,13 +68,12 @@ pub fn load(file: Option<&Path>, variables: &[(OsString, OsString)]) -> Result<C
 
     let mut builder = config::Config::builder().add_source(defaults);
     if let Some(path) = file {
-        check_syntax(path)?;
         let overlay = File::from(path.to_path_buf()).format(FileFormat::Toml);
         origins.extend(known_keys(&known, &collect(&overlay)?)?);
         builder = builder.add_source(overlay);
     }
     origins.extend(known_keys(&known, &collect(&environment)?)?);
-    let merged = builder.add_source(environment).build().map_err(|error| ConfigError::new(error.to_string()))?;
+    let merged = builder.add_source(environment).build().map_err(|error| unreadable(&error))?;
     let mut config: Config = merged.try_deserialize().map_err(|error| bad_value(&error.to_string(), &origins))?;
     complete(&mut config, variables)?;
     Ok(config)
@@ -109,6 +110,16 @@ fn complete(config: &mut Config, variables: &[(OsString, OsString)]) -> Result<(
         return Err(ConfigError::new(format!(
             "agent.session_prefix (PALIADIN_SESSION_PREFIX) is {prefix:?}: it must be 1 to 24 letters, digits, `_`, `-` or `.`, not beginning with `-`"
         )));
+    }
+    // Nothing of the secret itself is told.
+    let secret = config.agent.jwt_secret.expose_secret();
+    if !secret.is_empty() && secret.len() < SHORTEST_SECRET {
+        return Err(ConfigError::new(format!(
+            "agent.jwt_secret (PALIADIN_JWT_SECRET) is too short: it must have at least {SHORTEST_SECRET} bytes, or none"
+        )));
+    }
+    if config.agent.jwt_audience.is_empty() {
+        return Err(ConfigError::new("agent.jwt_audience must not be empty"));
     }
     let sizes = [
         ("turn.inline_limit", config.turn.inline_limit),
@@ -177,19 +188,18 @@ pub fn default_state_dir(variables: &[(OsString, OsString)]) -> Result<PathBuf, 
         })
 }
 
-/// Says where a file is no TOML. What the parser says itself would show the line, and a secret may stand there.
-fn check_syntax(path: &Path) -> Result<(), ConfigError> {
-    let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown} cannot be read: {error}")))?;
-    toml::de::DeTable::parse(&text).map(drop).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        ConfigError::new(format!("{shown}, line {}: {}", before.matches('\n').count() + 1, error.message()))
-    })
+fn collect(source: &dyn Source) -> Result<Map<String, Value>, ConfigError> {
+    source.collect().map_err(|error| unreadable(&error))
 }
 
-fn collect(source: &dyn Source) -> Result<Map<String, Value>, ConfigError> {
-    source.collect().map_err(|error| ConfigError::new(error.to_string()))
+/// Where and how a file is no TOML. Its line is not quoted: it may be the one with a secret.
+fn unreadable(error: &config::ConfigError) -> ConfigError {
+    let config::ConfigError::FileParse { uri, cause } = error else { return ConfigError::new(error.to_string()) };
+    let shown = cause.to_string();
+    // The first line tells the place, those that follow show it.
+    let place = shown.lines().next().unwrap_or_default();
+    let how = cause.downcast_ref::<toml::de::Error>().map(|error| format!(": {}", error.message())).unwrap_or_default();
+    ConfigError::new(format!("{place}{how} in {}", uri.as_deref().unwrap_or("the configuration")))
 }
 
 /// `section.key` → where it was set.

@@ -1,7 +1,9 @@
 //! A configuration that cannot be used stops the start, and says why.
 
 use std::fs;
+use std::process::Stdio;
 
+use crate::harness::planted::JWT_SECRET;
 use crate::harness::{TestApp, Tested};
 
 /// Starts a server with these variables and this file; gives the one line with which it refuses.
@@ -14,7 +16,12 @@ fn refusal(variables: &[(&str, &str)], file: Option<&str>) -> Tested<String> {
         fs::write(&path, text)?;
         arguments.extend(["--config", &shown]);
     }
-    let output = app.run(&arguments)?;
+    let mut command = app.command();
+    if file.is_some() {
+        // It would lie over the file.
+        command.env_remove("PALIADIN_JWT_SECRET");
+    }
+    let output = command.args(&arguments).stdin(Stdio::null()).output()?;
     let errors = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");
@@ -52,6 +59,38 @@ fn a_bad_file_stops_the_start() -> Tested {
         let line = refusal(&[], Some(text))?;
         assert!(line.contains(key), "{text:?}: the key {key} is not named: {line}");
         assert!(line.contains("paliadin.toml"), "{text:?}: its origin is not named: {line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_secret_that_is_too_short_stops_the_start_and_is_not_told() -> Tested {
+    let short = &JWT_SECRET[..31];
+    let variable = refusal(&[("PALIADIN_JWT_SECRET", short)], None)?;
+    let long_name = refusal(&[("PALIADIN_JWT_SECRET", ""), ("PALIADIN_AGENT__JWT_AUDIENCE", "")], None)?;
+    assert!(long_name.contains("agent.jwt_audience"), "{long_name}");
+    assert!(variable.contains("agent.jwt_secret") && variable.contains("PALIADIN_JWT_SECRET"), "{variable}");
+    assert!(variable.contains("at least 32 bytes") && !variable.contains("planted"), "{variable}");
+    let mistyped = refusal(&[("PALIADIN_JWT_SECERT", JWT_SECRET)], None)?;
+    assert!(mistyped.contains("PALIADIN_JWT_SECERT") && !mistyped.contains("planted"), "{mistyped}");
+    Ok(())
+}
+
+#[test]
+fn a_line_of_a_file_that_cannot_be_read_is_not_told() -> Tested {
+    for (line, problem) in [
+        ("jwt_secret = \"planted-secret", "line 2, column 29: invalid basic string"),
+        ("jwt_secret = planted-secret", "line 2, column 14: string values must be quoted"),
+        ("jwt_secret planted-secret", "line 2, column 12: key with no value"),
+        ("jwt_secret = \"planted\"\njwt_secret = \"planted-secret\"", "line 3, column 1: duplicate key"),
+        ("jwt_secret = \"plan\\qted-secret\"", "line 2, column 20: missing escaped value"),
+        ("jwt_secret = [\"planted-secret\"]", "agent.jwt_secret"),
+        ("jwt_secret = { planted = \"secret\" }", "agent.jwt_secret"),
+        ("jwt_secert = \"planted-secret\"", "agent.jwt_secert"),
+    ] {
+        let told = refusal(&[], Some(&format!("[agent]\n{line}\n")))?;
+        assert!(told.contains(problem) && told.contains("paliadin.toml"), "{line}: {told}");
+        assert!(!told.contains("planted") && !told.contains("-secret"), "{line}: {told}");
     }
     Ok(())
 }

@@ -28,5 +28,6 @@ mod store;
 mod streams;
 mod supervision;
 mod tmux;
+mod token;
 mod turns;
 mod typing;

@@ -108,7 +108,7 @@ fn sessions_get_it_in_their_working_directories() -> Tested {
 }
 
 /// The blocks of code of this language in a file of the skill.
-fn recipes(file: &str, language: &str) -> Tested<Vec<String>> {
+pub fn recipes(file: &str, language: &str) -> Tested<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("skills/paliadin/references").join(file);
     let text = fs::read_to_string(path)?;
     let fence = format!("```{language}\n");
@@ -138,18 +138,25 @@ fn token(secret: &str, sub: &str, seconds: i64) -> Tested<String> {
 }
 
 /// The agent's side of the recipes.
-struct Agent {
+pub struct Agent {
     spool: tempfile::TempDir,
     service: String,
 }
 
 impl Agent {
+    /// One that knows this service.
+    pub fn new(service: String) -> Tested<Self> {
+        let spool = tempfile::tempdir()?;
+        fs::create_dir(spool.path().join("in"))?;
+        Ok(Self { spool, service })
+    }
+
     /// Runs a recipe with this token in its place; what it printed, or its errors.
-    fn run(&self, recipe: &str, token: Option<&str>) -> Tested<Result<String, String>> {
+    pub fn run(&self, recipe: &str, token: Option<&str>) -> Tested<Result<String, String>> {
         let file = self.spool.path().join("in").join(format!("{TURN}.jwt"));
         match token {
             Some(token) => fs::write(file, token)?,
-            None => fs::remove_file(file)?,
+            None => drop(fs::remove_file(file)),
         }
         let services = self.spool.path().join("services");
         fs::write(&services, &self.service)?;
@@ -164,6 +171,7 @@ impl Agent {
 #[tokio::test]
 async fn under_its_recipes_a_person_sees_the_persons_rows() -> Tested {
     let (ann, bob) = ("0a000000-0000-4000-8000-00000000000a", "0b000000-0000-4000-8000-00000000000b");
+    let _roles = postgres::ROLES.lock().await;
     let cluster = postgres::shared()?;
     let database = cluster.create().await?;
     let mut owner = cluster.connect(&database).await?;
@@ -177,10 +185,8 @@ async fn under_its_recipes_a_person_sees_the_persons_rows() -> Tested {
     for statements in [roles, verify, &table, &secret.to_owned(), policy] {
         raw_sql(AssertSqlSafe(statements.clone())).execute(&mut owner).await?;
     }
-    let spool = tempfile::tempdir()?;
-    fs::create_dir(spool.path().join("in"))?;
     let service = format!("[app]\nhost={}\nuser=paliadin_agent\ndbname={database}\n", cluster.socket().display());
-    let agent = Agent { spool, service };
+    let agent = Agent::new(service)?;
     let scripts = recipes("data-access.md", "sh")?;
     let [_curl, verified, claimed, with_value] = &scripts[..] else { panic!("{scripts:?}") };
 

@@ -115,8 +115,13 @@ impl Sweep {
                     self.wiring.backend.forget(&session, turn_id);
                     self.forgotten += 1;
                 }
-                Files::Look(turn) if !seen.contains(&turn_id) => self.attend(turn).await?,
-                Files::Look(_) => {}
+                Files::Look(turn) => {
+                    // Whatever is still wanted of it, its token is not.
+                    self.wiring.backend.revoke(&session, turn_id);
+                    if !seen.contains(&turn_id) {
+                        self.attend(turn).await?;
+                    }
+                }
             }
         }
         Ok(())

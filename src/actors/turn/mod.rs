@@ -25,6 +25,7 @@ use super::health::HealthMsg;
 use super::pane::PaneMsg;
 use super::session::SessionMsg;
 use super::wiring::Wiring;
+use crate::agent::token::Grant;
 use crate::backend::{Adopted, Agent, AgentEvent, BackendError};
 use crate::faults;
 use crate::store::Turn;
@@ -82,6 +83,8 @@ pub struct TurnRun {
     /// The row as it was read last.
     turn: Turn,
     agent: Option<Arc<dyn Agent>>,
+    /// The token that the agent is given.
+    grant: Option<Grant>,
     /// Forwards what the backend reports.
     pump: Option<JoinHandle<()>>,
     /// Over the agent, from the moment at which it is given the turn.
@@ -104,10 +107,18 @@ impl TurnRun {
         let has_ended = self.agent.as_ref().is_none_or(|agent| agent.has_ended(self.turn.turn_id));
         self.machine.leaves(has_ended)
     }
+
+    /// Whoever is still on the way to the agent finds no token to leave there.
+    fn withdraw(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            grant.withdraw();
+        }
+    }
 }
 
 impl Drop for TurnRun {
     fn drop(&mut self) {
+        self.withdraw();
         self.asks.send_replace(None);
         let timer = self.timer.take().map(|(_, timer)| timer);
         self.pump.take().into_iter().chain(timer).for_each(|task| task.abort());
@@ -129,8 +140,9 @@ impl Actor for TurnActor {
             _ => (Machine::default(), None),
         };
         let asks = watch::Sender::new(None);
-        let (agent, pump, vigil, timer, cancelled_by) = (None, None, None, None, None);
-        Ok(TurnRun { machine, turn, agent, pump, vigil, timer, has_failed: false, cancelled_by, attention, asks })
+        let (agent, grant, pump, vigil, timer, cancelled_by) = (None, None, None, None, None, None);
+        let has_failed = false;
+        Ok(TurnRun { machine, turn, agent, grant, pump, vigil, timer, has_failed, cancelled_by, attention, asks })
     }
 
     async fn post_start(&self, _myself: ActorRef<TurnMsg>, run: &mut TurnRun) -> Result<(), ActorProcessingErr> {
@@ -232,6 +244,7 @@ impl TurnActor {
             Effect::Activity(activity) => self.log.update_pulse(|pulse| pulse.activity = activity.map(Into::into)),
             Effect::Attention(waits) => self.log.update_pulse(|pulse| pulse.attention = waits),
             Effect::Detach => {
+                run.withdraw();
                 if let Some(pump) = run.pump.take() {
                     pump.abort();
                 }
@@ -248,6 +261,7 @@ impl TurnActor {
                 let by = run.cancelled_by.as_deref();
                 let finish = closing::finish(&run.turn, self.epoch, outcome, streamed, &self.log, by);
                 let (wiring, turn_id) = (self.wiring.clone(), run.turn.turn_id);
+                let session = run.turn.agent_session.clone();
                 run.has_failed = matches!(finish.outcome, Outcome::Failed { .. });
                 if run.has_failed {
                     let _ = self.wiring.health.send(HealthMsg::Forget(self.session_name.clone()));
@@ -255,7 +269,7 @@ impl TurnActor {
                 // Told beside the actor, too: whatever becomes of it, an end that is recorded is shown.
                 let work = async move {
                     faults::halt("answer.before_commit").await;
-                    let ending = closing::record(wiring.clone(), finish).await;
+                    let ending = closing::record(wiring.clone(), &session, finish).await;
                     faults::halt("answer.after_commit").await;
                     faults::point("turn.committed");
                     // An end that cannot be recorded is logged, and not shown.

@@ -12,7 +12,8 @@ use crate::actors::health::HealthMsg;
 use crate::actors::pane::PaneMsg;
 use crate::actors::session::SessionMsg;
 use crate::actors::{closing, reading};
-use crate::backend::{BackendError, Job};
+use crate::agent::token::Grant;
+use crate::backend::{AgentEvent, BackendError, Job};
 use crate::faults;
 use crate::store::{Turn, Write, Written};
 use crate::turn::{ErrorCode, EventKind, Timestamp, TurnId, TurnState};
@@ -83,6 +84,14 @@ impl TurnActor {
         run.vigil = Some(Vigil::begin(self.wiring.limits.patience, Instant::now()));
         self.arm(run);
         let Some(agent) = run.agent.clone() else { return };
+        let token = match self.token(&run.turn) {
+            Ok(token) => token,
+            Err(error) => {
+                let _ = self.address.send(TurnMsg::Agent(Some(error)));
+                return;
+            }
+        };
+        run.grant.clone_from(&token);
         let (turn, epoch, wiring) = (run.turn.clone(), self.epoch, self.wiring.clone());
         let (is_resumed, address) = (run.machine.is_resumed(), self.address.clone());
         run.pump = Some(tokio::spawn(async move {
@@ -93,7 +102,7 @@ impl TurnActor {
             let memory = agent.memory().borrow().clone();
             let primer = primer::of(&wiring, &turn, &memory).await;
             let Turn { turn_id, user_message: message, context, .. } = turn;
-            let job = Job { turn_id, epoch, message, context, primer };
+            let job = Job { turn_id, epoch, message, context, primer, token };
             let mut reports = agent.run(job);
             while let Some(event) = reports.next().await {
                 if address.send(TurnMsg::Agent(Some(event))).is_err() {
@@ -102,6 +111,17 @@ impl TurnActor {
             }
             let _ = address.send(TurnMsg::Agent(None));
         }));
+    }
+
+    /// The token that the agent is given for this turn, made when it gets it: so it lasts as long as the turn may.
+    fn token(&self, turn: &Turn) -> Result<Option<Grant>, AgentEvent> {
+        let Some(tokens) = &self.wiring.tokens else { return Ok(None) };
+        let minted = tokens.mint(turn.user_id, turn.turn_id, Timestamp::now());
+        let token = minted.map_err(|error| {
+            let message = format!("no token for the agent: {error}");
+            AgentEvent::from(BackendError::new(ErrorCode::BootstrapFailed, message))
+        })?;
+        Ok(Some(Grant::new(token)))
     }
 
     pub(super) fn start(&self, run: &mut TurnRun, tell: bool) {

@@ -19,6 +19,24 @@ fn inputs_come_and_go() {
 }
 
 #[test]
+fn a_token_goes_alone() {
+    let (_dir, spool, turn) = fixture();
+    let other = TurnId::fresh();
+    for (turn, input) in [(turn, Input::Token), (turn, Input::Primer), (other, Input::Token)] {
+        spool.write_input(turn, input, b"x").unwrap();
+    }
+    std::fs::write(spool.path().join(format!("in/.{turn}.jwt")), "x").unwrap();
+    spool.remove_token(turn);
+    let names = std::fs::read_dir(spool.path().join("in")).unwrap().map(|file| file.unwrap().file_name());
+    let mut left: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    left.sort();
+    let mut expected = [format!("{turn}.primer.md"), format!("{other}.jwt")];
+    expected.sort();
+    assert_eq!(left, expected);
+    spool.remove_token(turn);
+}
+
+#[test]
 fn all_files_of_a_turn_go_and_no_others() {
     let (_dir, spool, turn) = fixture();
     let other = TurnId::fresh();

@@ -1,5 +1,6 @@
 //! Delivers a turn into an agent's pane, and follows it in the spool until it is over.
 
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -54,6 +55,7 @@ async fn report(reports: &Reports, event: AgentEvent) -> Result<(), Deaf> {
 async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Confirmation, BackendError> {
     // Until it is typed: an interrupt waits for that, and keeps a turn that was not typed yet from being typed at all.
     let mut keyboard = typing::keyboard(agent, job).await?;
+    faults::halt("inputs.before").await;
     agent.trim_reports();
     let message = envelope::sanitise(&job.message);
     let flags = Flags {
@@ -73,6 +75,14 @@ async fn deliver(agent: &Incarnation, job: &Job, reports: &Reports) -> Result<Co
     }
     if flags.message {
         write(Input::Message, message.as_bytes())?;
+    }
+    match &job.token {
+        Some(token) => {
+            let written = token.hand_over(|token| write(Input::Token, token.expose_secret().as_bytes()));
+            written.ok_or_else(typing::withdrawn)??;
+        }
+        // An earlier server may have made one.
+        None => agent.spool.remove_token(job.turn_id),
     }
     faults::halt("intent.after").await;
     let mut text = envelope::envelope(job.turn_id, flags, &message);

@@ -235,6 +235,12 @@ impl Backend for LocalBackend {
         self.watch.join(spool.path()).ok()
     }
 
+    fn revoke(&self, session: &str, turn: TurnId) {
+        if let Some(spool) = launch::spool(&self.config, session) {
+            spool.remove_token(turn);
+        }
+    }
+
     fn forget(&self, session: &str, turn: TurnId) {
         if let Some(spool) = launch::spool(&self.config, session) {
             spool.remove_inputs(turn);

@@ -56,7 +56,7 @@ fn message(turn: TurnId, text: &str) -> Message {
     Message::new(&format!("{}{turn}", envelope::MARKER), text)
 }
 
-fn withdrawn() -> BackendError {
+pub(super) fn withdrawn() -> BackendError {
     BackendError::new(ErrorCode::Cancelled, "the turn was ended before it was typed")
 }
 

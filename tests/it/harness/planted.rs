@@ -10,6 +10,8 @@ use super::processes::Process;
 
 /// The word in each of them.
 const WORD: &str = "planted0secret";
+/// What the tokens of turns are signed with, unless a test says otherwise.
+pub const JWT_SECRET: &str = "planted0secret-turns-0123456789abcdef";
 /// Files that are there to hold secrets, or the test's own configuration.
 const HOLDERS: [&str; 2] = ["cli.token", "paliadin.toml"];
 /// Bytes of the largest file that a product writes.
@@ -26,7 +28,7 @@ pub fn password() -> String {
 pub fn variables() -> [(&'static str, String); 3] {
     let secret = |of: &str| format!("{WORD}-{of}-0123456789abcdef0123456789");
     [
-        ("PALIADIN_JWT_SECRET", secret("turns")),
+        ("PALIADIN_JWT_SECRET", JWT_SECRET.to_owned()),
         ("PALIADIN_AUTH__JWT_KEY", secret("people")),
         ("PALIADIN_AUTH__PROXY_SECRET", secret("proxy")),
     ]

@@ -40,6 +40,9 @@ fi
 /// The database's superuser.
 const SUPERUSER: &str = "tester";
 
+/// Held by a test that makes roles: they are the server's, and others may make the same.
+pub static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// One server.
 pub struct Cluster {
     programs: PathBuf,

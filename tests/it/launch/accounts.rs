@@ -48,6 +48,7 @@ pub async fn assert_talks(user: &Client) -> Tested {
     let asked = json!({ "user_message": "!context", "context": { "route": "/deals/7" } });
     let row = user.ended(&user.submit(&asked).await?).await?;
     assert!(row["response"].as_str().is_some_and(|text| text.contains("/deals/7")), "{row}");
+    assert!(user.response("!jwt").await?.contains(&user.user_id), "its token");
     assert!(user.response(&format!("!sha {}", "x".repeat(5_000))).await?.contains("5000"), "a long message");
     Ok(())
 }
@@ -73,6 +74,9 @@ async fn an_agent_of_another_account_is_talked_to_as_any_other() -> Tested {
         let metadata = file?.metadata()?;
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o777), (account.uid, account.gid, 0o640));
     }
+    let token = fs::metadata(app.spool()?.join(format!("in/{}.jwt", turn.turn_id)))?;
+    let server = fs::metadata(app.state())?.uid();
+    assert_eq!((token.uid(), token.gid(), token.mode() & 0o7777), (server, account.gid, 0o640));
     app.restart(Signal::KILL).await?;
     assert_eq!(user.ended(&turn).await?["state"], "done", "taken up after a restart");
     assert_eq!(user.response("!echo the same agent").await?, "the same agent");

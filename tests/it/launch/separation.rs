@@ -49,9 +49,11 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
     fs::write(&wait, "")?;
     let turn = bob.submit(&asked).await?;
     let given = spool.join("in").join(format!("{}.context.json", turn.turn_id));
+    let token = given.with_file_name(format!("{}.jwt", turn.turn_id));
     let written = spool.join("out").join(format!(".{}", turn.turn_id));
     eventually("Bob's files", async || {
-        let is_there = given.exists() && fs::read_to_string(&written).is_ok_and(|text| text.contains(SECRET));
+        let is_there =
+            given.exists() && token.exists() && fs::read_to_string(&written).is_ok_and(|text| text.contains(SECRET));
         Ok(is_there.then_some(()))
     })
     .await?;
@@ -60,6 +62,7 @@ async fn an_agent_under_an_account_of_its_own_gets_at_nothing_but_its_own_spool(
     let bobs = shown(&spool);
     for command in [
         format!("cat {}", shown(&given)),
+        format!("cat {}", shown(&token)),
         format!("cat {}", shown(&written)),
         format!("cat {bobs}/work/file"),
         format!("cat {bobs}/out/events.jsonl"),

@@ -105,6 +105,9 @@ async fn whoever_waits_is_served_in_turn_also_against_those_with_much_to_do() ->
     // Ann had a turn more in her line, and went to the end of theirs.
     assert!(ended.is_sorted(), "{ended:?}");
     assert_eq!(bob.turn(&held.turn_id).await?["state"], "running", "who is at work is left alone");
+    // One that runs keeps its token.
+    bob.cancelled(&held).await?;
+    assert_eq!(bob.ended(&held).await?["state"], "cancelled");
     Ok(())
 }
 
