@@ -46,7 +46,8 @@ fn split_trailer(text: &str) -> (&str, Option<&str>) {
     let trimmed = text.trim_end();
     let line_start = trimmed.rfind('\n').map_or(0, |at| at + 1);
     let last_line = &trimmed[line_start..];
-    if !last_line.starts_with(OPENING) {
+    // The blank that belongs to the opening may be all that follows.
+    if !text[line_start..].starts_with(OPENING) {
         return (text, None);
     }
     let before = &text[..line_start];
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_malformed_trailer_stays_out_of_the_body() {
-        for bad in ["<!-- paliadin {oops} -->", "<!-- paliadin {", "<!-- paliadin {\"rows_seen\":[-1]} -->"] {
+        for bad in ["<!-- paliadin {oops} -->", "<!-- paliadin {", "<!-- paliadin ", "<!-- paliadin {\"rows_seen\":[-1]} -->"] {
             let answer = read(&format!("Hello\n{bad}"));
             assert_eq!(answer.body, "Hello");
             assert!(answer.warning.is_some());
