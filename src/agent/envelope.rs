@@ -88,9 +88,10 @@ pub fn envelope(turn: TurnId, flags: Flags, message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+mod properties;
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     #[test]
@@ -109,22 +110,5 @@ mod tests {
         let line = envelope(turn, flags, "not shown");
         assert_eq!(line, "[PALIADIN:00000000-0000-0000-0000-000000000000 +context +primer +message]");
         assert!(envelope(turn, Flags::default(), "hi").ends_with("0000] hi"));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_dangerous_is_left(message in any::<String>()) {
-            let clean = sanitise(&message);
-            prop_assert!(clean.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
-            prop_assert!(!clean.to_ascii_lowercase().contains("[paliadin:"));
-            prop_assert_eq!(&sanitise(&clean), &clean);
-            let line = line(&message);
-            prop_assert!(!line.contains('\n') && line.len() == clean.len());
-        }
-
-        #[test]
-        fn harmless_text_is_kept(message in "[^\\p{Cc}\\[]*") {
-            prop_assert_eq!(sanitise(&message), message);
-        }
     }
 }

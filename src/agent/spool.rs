@@ -399,4 +399,7 @@ fn remove(dir: &OwnedFd, name: &str) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests;

@@ -89,6 +89,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::fuzz::thoroughly;
 
     #[test]
     fn all_that_a_tool_is_given_is_shown() {
@@ -168,6 +169,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(thoroughly())]
+
         #[test]
         fn whatever_is_allowed_was_shown(input in input()) {
             if let Ok(shown) = prompt("Bash", &input) {
