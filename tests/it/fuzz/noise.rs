@@ -167,7 +167,8 @@ impl Shot {
     fn spoilt(random: &mut Random, people: &People) -> Self {
         let mut shot = loop {
             let shot = Self::requests(random, people, 1);
-            if shot.replies.is_empty() {
+            // What may be typed could not be known any more.
+            if !shot.route.ends_with("/reply") {
                 break shot;
             }
         };
@@ -195,8 +196,11 @@ impl Shot {
 
     /// How many questions it may be.
     pub fn questions(&self) -> usize {
-        let question = b"/api/paliadin/turn ";
-        self.bytes.windows(question.len()).filter(|window| window == question).count()
+        let route = b"/api/paliadin/turn";
+        self.bytes
+            .windows(route.len() + 1)
+            .filter(|window| window.starts_with(route) && !window.ends_with(b"s"))
+            .count()
     }
 
     /// The beginning of it, to be looked at.
