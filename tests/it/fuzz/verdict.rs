@@ -25,6 +25,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (421, "host_not_allowed"),
     (429, "queue_full"),
     (429, "rate_limited"),
+    (429, "too_many_streams"),
 ];
 
 /// Refusals of what is just going on, and the end of the route for which alone they are expected.
