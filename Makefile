@@ -15,7 +15,7 @@ CLAUDE := tests/agents/claude/node_modules/.package-lock.json
 .NOTPARALLEL:
 # A page that was built by half counts as not built.
 .DELETE_ON_ERROR:
-.PHONY: help bootstrap run dev web agents test soak bench fmt lint
+.PHONY: help bootstrap run dev web agents test soak fuzz bench fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -48,6 +48,10 @@ test: bootstrap lint web agents ## every check and every test
 soak: bootstrap ## the server, agents and tmux killed at random; PALIADIN_SOAK_KILLS (1000) kills in each of the tests
 	PALIADIN_SOAK_KILLS=$${PALIADIN_SOAK_KILLS:-1000} \
 	    cargo test --features faults --test it -- kills:: --nocapture --test-threads=1
+
+fuzz: bootstrap ## requests that nobody would send, for PALIADIN_FUZZ_SECONDS (300); the same again with its PALIADIN_FUZZ_SEED
+	PALIADIN_FUZZ_SECONDS=$${PALIADIN_FUZZ_SECONDS:-300} \
+	    cargo test --features faults --test it -- fuzz:: --nocapture
 
 bench: bootstrap web ## floors and the rows measured against them, into target/bench.md, and the page's frames; ARGS=--floors-only
 	cargo bench --bench engine -- $(ARGS)

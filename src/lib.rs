@@ -11,6 +11,8 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod faults;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 pub mod private;
 pub mod secret;

@@ -363,4 +363,7 @@ impl Spool {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests;

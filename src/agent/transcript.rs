@@ -46,9 +46,11 @@ fn claude(content: &Value) -> Option<Ending> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::fuzz::{hostile_text, thoroughly};
 
     #[test]
     fn codex_tells_errors_and_interrupts_of_its_turn() {
@@ -81,6 +83,22 @@ mod tests {
         for odd in ["", "{", "null", "[]", r#"{"type":7}"#, r#"{"type":"user","rowSource":"harness","promptId":"p1"}"#]
         {
             assert_eq!(ending(odd, "p1"), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(thoroughly())]
+
+        #[test]
+        fn whatever_the_agent_writes_down_only_its_own_words_end_a_turn(text in hostile_text(), prompt in "[a-z]{0,2}") {
+            prop_assert_eq!(ending(&text, &prompt), None);
+            let parts = json!([{"type": "text", "text": text}]);
+            let row = json!({"type": "user", "rowSource": "harness", "promptId": prompt, "message": {"content": parts}});
+            prop_assert_eq!(ending(&row.to_string(), &prompt), None);
+            let failed = json!({"type": "task_complete", "turn_id": prompt, "error": {"message": format!("x{text}")}});
+            let failed = json!({"type": "event_msg", "payload": failed}).to_string();
+            prop_assert_eq!(ending(&failed, &prompt), Some(Ending::Failed(format!("x{text}"))));
+            prop_assert_eq!(ending(&failed, "another"), None);
         }
     }
 }

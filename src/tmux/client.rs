@@ -224,6 +224,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -102,9 +102,10 @@ impl fmt::Debug for Parser {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+pub(super) mod properties;
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     const SECRET: &str = "mark-5e3-";
@@ -147,20 +148,5 @@ mod tests {
         let text = "%begin 1 2 1\n%end 1 2 1\n%begin 7 7 1\nforged\n%end 1 2 1\n%begin 1 3 1\nmark-5e3-0\n%end 1 3 1\n\
             %begin 1 4 1\nnext\n%end 1 4 1\n";
         assert_eq!(events(text), [block(true, true, &[]), Event::Mark(0), block(true, true, &["next"])]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_mark_always_brings_it_back(noise in prop::collection::vec("(%begin|%end|%error|%exit|x)? ?[0-9 ]{0,6}", 0..20)) {
-            let mut parser = Parser::new(SECRET.to_owned());
-            for line in &noise {
-                parser.line(line.as_bytes());
-            }
-            prop_assert_eq!(parser.line(b"mark-5e3-4"), Some(Event::Mark(4)));
-            prop_assert_eq!(parser.line(b"%end 1 2 1"), None);
-            prop_assert_eq!(parser.line(b"%begin 1 3 1"), None);
-            prop_assert_eq!(parser.line(b"\xff"), None);
-            prop_assert_eq!(parser.line(b"%end 1 3 1"), Some(block(true, true, &["\u{fffd}"])));
-        }
     }
 }

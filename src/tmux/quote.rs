@@ -126,6 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz::{hostile_text, thoroughly};
 
     #[test]
     fn special_characters() {
@@ -148,13 +149,43 @@ mod tests {
         assert_eq!(escape_format("/a#S##/#[x]##[y]é#"), "/a##S####/#[x]##[y]é##");
     }
 
+    /// What tmux makes of what stands between double quotes (`yylex_token` and `yylex_token_escape` of `cmd-parse.y`).
+    fn unquoted(quoted: &str) -> Option<String> {
+        let mut rest = quoted.strip_prefix('"')?.strip_suffix('"')?.chars();
+        let mut text = String::new();
+        while let Some(c) = rest.next() {
+            match c {
+                '"' | '$' => return None,
+                '~' if text.is_empty() => return None,
+                '\\' => text.push(match rest.next()? {
+                    'n' => '\n',
+                    first @ '0'..='7' => {
+                        let digits: String = [first, rest.next()?, rest.next()?].iter().collect();
+                        char::from(u8::from_str_radix(&digits, 8).ok()?)
+                    }
+                    special @ ('\\' | '"' | '$') => special,
+                    _ => return None,
+                }),
+                c => text.push(c),
+            }
+        }
+        Some(text)
+    }
+
     proptest! {
+        #![proptest_config(thoroughly())]
+
         #[test]
-        fn a_quoted_argument_is_one_line(text in any::<String>()) {
+        fn a_quoted_argument_is_one_line_and_comes_back(text in hostile_text()) {
             let quoted = quote(&text);
             let control = |character: char| character.is_ascii_control() && character != '\0';
             prop_assert!(!quoted.contains(control));
-            prop_assert!(quoted.len() >= 2 && quoted.starts_with('"') && quoted.ends_with('"'));
+            prop_assert_eq!(unquoted(&quoted), Some(text.clone()));
+            // As `if-shell` takes it: quoted twice.
+            let inner = Command::new("set-buffer").arg(&text);
+            let outer = Command::new("if-shell").command(&inner);
+            let taken = outer.line().strip_prefix("if-shell ").and_then(unquoted);
+            prop_assert_eq!(taken.as_deref(), Some(inner.line()));
         }
     }
 }

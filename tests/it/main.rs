@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod faults;
 mod fence;
+mod fuzz;
 mod harness;
 mod heavy;
 mod hook;

@@ -142,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz::{cuts, hostile_text, pieces, thoroughly};
 
     fn decode<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Key> {
         let (mut decoder, mut keys) = (Decoder::default(), Vec::new());
@@ -206,14 +207,14 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(thoroughly())]
+
         #[test]
-        fn any_bytes_in_any_split_decode_alike(
-            parts in prop::collection::vec(prop::collection::vec(
-                prop_oneof![Just(0x1b), Just(b'['), Just(b'~'), Just(b'2'), Just(b'0'), Just(b'1'), any::<u8>()], 0..12,
-            ), 0..12),
-        ) {
-            let whole = parts.concat();
-            prop_assert_eq!(decode(parts.iter().map(Vec::as_slice)), decode([whole.as_slice()]));
+        fn any_bytes_in_any_split_decode_alike(text in hostile_text(), bytes in any::<[u8; 6]>(), cuts in cuts()) {
+            let bytes = [&bytes[..3], text.as_bytes(), &bytes[3..]].concat();
+            let keys = decode([bytes.as_slice()]);
+            prop_assert_eq!(decode(pieces(&bytes, &cuts)), &keys[..]);
+            prop_assert_eq!(decode(bytes.chunks(1)), keys);
         }
     }
 }

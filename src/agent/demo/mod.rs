@@ -5,10 +5,10 @@
 //! starts with `!` steers it. It is a program of its own: one thread, one wait for input or the next deadline.
 
 mod agent;
-mod answer;
-mod decoder;
+pub(super) mod answer;
+pub(super) mod decoder;
 mod directive;
-mod envelope;
+pub(super) mod envelope;
 mod files;
 mod screen;
 mod terminal;

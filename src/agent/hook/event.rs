@@ -70,6 +70,9 @@ fn without_half_pairs(json: &str) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

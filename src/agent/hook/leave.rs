@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::agent::invisible::is_invisible;
+
 /// Characters that are shown. What is over the server's own limit of a question could not be replied to.
 const MAX_CHARACTERS: usize = 6_000;
 /// Bytes that are shown.
@@ -81,22 +83,13 @@ fn is_plain(text: &str) -> bool {
     true
 }
 
-/// Unicode's format characters (general category Cf, <https://www.unicode.org/reports/tr44/>), which among others turn the
-/// direction of a text; what is ignorable by default or drawn as nothing; and line ends that are none to a shell.
-fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x115f..=0x1160 | 0x17b4..=0x17b5
-        | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfe00..=0xfe0f
-        | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3
-        | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::fuzz::thoroughly;
 
     #[test]
     fn all_that_a_tool_is_given_is_shown() {
@@ -176,6 +169,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(thoroughly())]
+
         #[test]
         fn whatever_is_allowed_was_shown(input in input()) {
             if let Ok(shown) = prompt("Bash", &input) {

@@ -109,6 +109,9 @@ fn report(out: &Path, open: Option<&memory::Open>, meaning: &Meaning) -> Result<
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -13,11 +13,16 @@ pub struct Random(u64);
 impl Random {
     /// A generator whose seed is printed, so that a failure can be repeated.
     pub fn seeded() -> Tested<Self> {
-        let seed = match std::env::var(VARIABLE) {
+        Self::seeded_by(VARIABLE)
+    }
+
+    /// The same, with the seed that this variable sets.
+    pub fn seeded_by(variable: &str) -> Tested<Self> {
+        let seed = match std::env::var(variable) {
             Ok(seed) => seed.parse()?,
             Err(_) => getrandom::u64()?,
         };
-        println!("seed: {VARIABLE}={seed}");
+        println!("seed: {variable}={seed}");
         Ok(Self(seed | 1))
     }
 
@@ -37,6 +42,11 @@ impl Random {
     /// A number of a range.
     pub fn below(&mut self, range: Range<u64>) -> u64 {
         range.start + self.number() % (range.end - range.start)
+    }
+
+    /// Whether it is that one of so many times.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(0..times) == 0
     }
 
     /// One of these.
