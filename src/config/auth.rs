@@ -177,8 +177,10 @@ impl Auth {
             return Err("auth.recheck must be at most 10s".to_owned());
         }
         let short = |secret: &SecretString| (1..SHORTEST_SECRET).contains(&secret.expose_secret().len());
-        if short(&self.proxy_secret) {
-            return Err(format!("auth.proxy_secret must have at least {SHORTEST_SECRET} bytes"));
+        for (key, secret) in [("auth.proxy_secret", &self.proxy_secret), ("auth.jwt_key", &self.jwt_key)] {
+            if short(secret) {
+                return Err(format!("{key} must have at least {SHORTEST_SECRET} bytes"));
+            }
         }
         let headers = [
             ("auth.proxy_email_header", &self.proxy_email_header, self.mode == AuthMode::Proxy),

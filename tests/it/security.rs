@@ -4,6 +4,7 @@ mod connections;
 mod gate;
 mod jwt;
 mod limits;
+mod nginx;
 mod proxy;
 mod revoked;
 mod routes;

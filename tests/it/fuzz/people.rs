@@ -54,7 +54,7 @@ impl People {
         let mut all = Vec::new();
         let mut turns = Vec::new();
         for (number, client) in clients.into_iter().enumerate() {
-            let secret = format!("planted{number}secret");
+            let secret = format!("only-of-number{number}");
             let body = json!({"user_message": format!("!echo {secret}"), "client_turn_id": secret,
                 "context": {"title": secret, "extra": {"more": secret}}});
             let turn = client.submit(&body).await?;

@@ -162,11 +162,14 @@ impl Cluster {
         &self.directory
     }
 
-    /// The address of a database.
+    /// The address of a database. Nobody asks for the password in it, which is there to be found where it should not be.
     pub fn url(&self, database: &str) -> String {
-        // Nobody asks for the password; it is there to be found where it should not be.
-        let password = planted::password();
-        format!("postgres://{SUPERUSER}:{password}@localhost/{database}?host={}", self.directory.display())
+        self.url_as(&format!("{SUPERUSER}:{}", planted::password()), database)
+    }
+
+    /// The same for another account.
+    pub fn url_as(&self, account: &str, database: &str) -> String {
+        format!("postgres://{account}@localhost/{database}?host={}", self.directory.display())
     }
 
     /// A connection to a database.

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use paliadin::http::Access;
+use paliadin::http::auth::Credential;
+use paliadin::server::{Server, new_token};
+use paliadin::store::{Role, User, Write};
+use paliadin::turn::UserId;
+
 use super::{FAR, browser, with_cookie, with_token};
 use crate::harness::{Accepted, Client, EventStream, TestApp, Tested};
 
@@ -71,6 +78,41 @@ async fn signing_out_ends_that_browsers_streams_and_no_others() -> Tested {
     ann.reset().await?;
     let rest = streams[2].rest().await?;
     assert_eq!(rest.last().map(|event| event.kind.as_str()), Some("error"), "the other browser saw it to its end");
+    Ok(())
+}
+
+/// There is no event stream for admins yet. This is what the guard does for each stream of a path, whatever it streams.
+#[tokio::test]
+async fn a_stream_for_admins_ends_with_the_role() -> Tested {
+    let directory = tempfile::tempdir()?;
+    let variables = [
+        ("PALIADIN_STATE_DIR", directory.path().join("state").display().to_string()),
+        ("PALIADIN_BACKEND", "disabled".to_owned()),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let server = Server::start(paliadin::config::load(None, &variables)?).await?;
+    let app = server.app();
+    let user = User {
+        user_id: UserId(uuid::Uuid::new_v4()),
+        email: "ann@example.org".to_owned(),
+        display_name: String::new(),
+        role: Role::Admin,
+        disabled_at: None,
+    };
+    app.recorder.write(Write::SaveUser(user.clone())).await?;
+    app.recorder.write(Write::CreateToken(new_token(user.user_id, "", "pal_x"))).await?;
+    let place = |access| {
+        let credential = Credential::Token(paliadin::secret::hash("pal_x"));
+        app.admissions.open(app, user.user_id, credential, access, None).ok_or("no place")
+    };
+    let (for_admins, for_users) = (place(Access::Admin)?, place(Access::User)?);
+    app.recorder.write(Write::SaveUser(User { role: Role::User, ..user.clone() })).await?;
+    tokio::time::timeout(PROMISED, for_admins.over()).await.map_err(|_| "still open")?;
+    // Each is looked at as often as the other: this one was, too.
+    let mut other = Box::pin(for_users.over());
+    assert!((&mut other).now_or_never().is_none());
+    app.recorder.write(Write::SaveUser(User { disabled_at: Some(paliadin::turn::Timestamp(1)), ..user })).await?;
+    tokio::time::timeout(PROMISED, other).await.map_err(|_| "still open")?;
     Ok(())
 }
 

@@ -131,7 +131,7 @@ async fn what_cannot_be_used_is_told_in_one_line_without_the_password() {
     let cases = [
         (cluster.url("nowhere"), "\"nowhere\" does not exist"),
         (cluster.url(&ascii), "UTF8"),
-        (cluster.url("x").replace("tester@", "nobody:s3cret@"), "\"nobody\" does not exist"),
+        (cluster.url_as("nobody:s3cret", "x"), "\"nobody\" does not exist"),
         ("postgres://ada:s3cret@127.0.0.1:1/x".to_owned(), "127.0.0.1:1"),
         ("postgres://ada:s3cret@localhost/x?host=/nowhere".to_owned(), "/nowhere"),
     ];

@@ -176,7 +176,7 @@ async fn too_many_connections_are_an_outage() {
         "CREATE ROLE {role} LOGIN CONNECTION LIMIT 1; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT CREATE ON SCHEMA public TO {role}"
     );
     execute(&mut connection, &make).await;
-    let url = shared().unwrap().url(fresh.database()).replace("tester@", &format!("{role}:s3cret@"));
+    let url = shared().unwrap().url_as(&format!("{role}:s3cret"), fresh.database());
     let options = PostgresOptions { patience: Duration::from_millis(500), ..PostgresOptions::from_url(&url).unwrap() };
     let store = PostgresStore::open(options.clone()).await.unwrap();
     for result in [store.ping().await, PostgresStore::open(options).await.map(drop)] {
