@@ -119,6 +119,9 @@ impl Server {
         };
         let backend = choice::choose_backend(&config).await?;
         tracing::info!(backend = backend.name(), profile = backend.profile(), "backend chosen");
+        if backend.name() == "local" && config.auth.believes_this_host() {
+            tracing::warn!("agents on this host can say that they are anyone: set auth.proxy_secret");
+        }
         let streams = Arc::new(Streams::default());
         let limits = Limits {
             queue: config.turn.queue_limit,

@@ -1,6 +1,6 @@
 //! Section `[auth]`: who may come in, and how they are known.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,6 +95,15 @@ impl Auth {
     /// Whether this is an admin by configuration.
     pub fn is_admin(&self, email: &str) -> bool {
         self.admins.iter().any(|entry| entry.eq_ignore_ascii_case(email))
+    }
+
+    /// Whether any program on this host may say who people are.
+    pub fn believes_this_host(&self) -> bool {
+        let is_open = self.mode == AuthMode::Proxy && self.proxy_secret.expose_secret().is_empty();
+        let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        is_open
+            && (self.proxy_addresses.iter().any(|network| network.addr().is_loopback())
+                || here.iter().any(|here| self.is_proxy(*here)))
     }
 
     /// Whether requests from this address come from a proxy that is believed.
@@ -295,6 +304,24 @@ mod tests {
             ("127.0.0.1", false),
         ] {
             assert_eq!(config.auth.is_proxy(address.parse().unwrap()), known, "{address}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_when_any_program_here_is_believed() {
+        for (addresses, secret, believed) in [
+            ("127.0.0.0/8", "", true),
+            ("::1", "", true),
+            ("0.0.0.0/0", "", true),
+            ("10.0.0.1", "", false),
+            ("127.0.0.1", "0123456789abcdef0123456789abcdef", false),
+        ] {
+            let config = with(&[
+                ("PALIADIN_AUTH_MODE", "proxy"),
+                ("PALIADIN_AUTH__PROXY_ADDRESSES", addresses),
+                ("PALIADIN_AUTH__PROXY_SECRET", secret),
+            ]);
+            assert_eq!(config.unwrap().auth.believes_this_host(), believed, "{addresses}");
         }
     }
 

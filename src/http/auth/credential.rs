@@ -26,6 +26,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Bytes of an email address (RFC 5321, section 4.5.3.1.3).
 const MAX_EMAIL: usize = 254;
 
+/// Characters of a person's name.
+const MAX_NAME: usize = 200;
+
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
@@ -159,13 +162,18 @@ fn claimed(auth: &Auth, headers: &HeaderMap) -> Option<Claimed> {
         let roles = said(&auth.proxy_role_header).unwrap_or_default();
         role_among(auth, roles.split(',').map(str::trim))
     });
-    let name = said(&auth.proxy_name_header).unwrap_or_default().to_owned();
+    let name = plain_name(said(&auth.proxy_name_header).unwrap_or_default());
     Some(Claimed { id: None, email, name, role, said_at: Timestamp::now(), ends_at: None })
 }
 
 /// What these roles of another service mean here.
 pub fn role_among<'a>(auth: &Auth, mut roles: impl Iterator<Item = &'a str>) -> Role {
     if roles.any(|role| role == auth.admin_role) { Role::Admin } else { Role::User }
+}
+
+/// A name for people, in one line that is not too long.
+pub fn plain_name(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
 }
 
 /// Whether it can be an account's address.

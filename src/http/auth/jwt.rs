@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::super::{Code, Problem};
-use super::credential::{Claimed, is_email, role_among};
+use super::credential::{Claimed, is_email, plain_name, role_among};
 use super::keys::{Keys, KeysError};
 use crate::config::{Auth, AuthMode};
 use crate::turn::Timestamp;
@@ -120,7 +120,7 @@ fn read(auth: &Auth, claims: &Map<String, Value>) -> Result<Claimed, &'static st
     Ok(Claimed {
         id: text(&auth.jwt_id_claim).and_then(|id| id.parse().ok()),
         email: email.to_owned(),
-        name: text(&auth.jwt_name_claim).unwrap_or_default().to_owned(),
+        name: plain_name(text(&auth.jwt_name_claim).unwrap_or_default()),
         role,
         said_at: moment("iat").map_or(Timestamp(0), milliseconds),
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
@@ -176,6 +176,8 @@ mod tests {
             json!({"sub": "x", "https://x.example/mail": "bob@example.org", "realm": {"roles": ["a", "admin"]}});
         let bob = told(&other, claims).unwrap();
         assert_eq!((bob.email.as_str(), bob.role, bob.id), ("bob@example.org", Some(Role::Admin), None));
+        let named = json!({"email": "ann@example.org", "name": format!("A\u{1b}[31m\n{}", "n".repeat(1000))});
+        assert_eq!(told(&auth(&[]), named).unwrap().name, format!("A[31m{}", "n".repeat(195)));
         for claims in [json!({"realm": {"roles": ["admins"]}}), json!({"realm": "admin"}), json!({})] {
             let mut claims = claims;
             claims["https://x.example/mail"] = json!("bob@example.org");

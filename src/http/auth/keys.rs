@@ -101,12 +101,13 @@ impl Keys {
     /// # Errors
     /// See [`KeysError`].
     pub async fn of(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, KeysError> {
-        if self.is_stale().await {
-            self.fetch_once(|held| held.since.is_none_or(|since| since.elapsed() >= self.refresh)).await;
+        if self.is_stale().await && self.may_fetch() {
+            self.fetch_once().await;
         }
         let mut found = self.held().find(id, algorithm);
         if found.is_empty() {
-            self.fetch_once(|_| true).await;
+            // It may be on its way just now.
+            self.fetch_once().await;
             found = self.held().find(id, algorithm);
         }
         match (found.is_empty(), self.held().since) {
@@ -126,19 +127,21 @@ impl Keys {
         }
     }
 
-    /// Fetches the set, unless somebody did just now, or it is not needed any more. What fails leaves the keys as they are.
-    async fn fetch_once(&self, is_needed: impl Fn(&Held) -> bool) {
-        let may = |held: &Held| match &self.source {
+    /// Whether the set may be fetched again by now.
+    fn may_fetch(&self) -> bool {
+        match &self.source {
             Source::Fixed => false,
             // It is near, and tells whether it has changed.
             Source::File(_) => true,
-            Source::Url(..) => is_needed(held) && held.tried.is_none_or(|tried| tried.elapsed() >= LOOK_AGAIN),
-        };
-        if !may(&self.held()) {
-            return;
+            Source::Url(..) => self.held().tried.is_none_or(|tried| tried.elapsed() >= LOOK_AGAIN),
         }
+    }
+
+    /// Fetches the set, unless somebody did just now; whoever does so at this moment is waited for. What fails leaves the keys
+    /// as they are.
+    async fn fetch_once(&self) {
         let _one = self.fetching.lock().await;
-        if may(&self.held())
+        if self.may_fetch()
             && let Err(problem) = self.fetch().await
         {
             tracing::warn!(problem, "the keys for tokens were not renewed");
