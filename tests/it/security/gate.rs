@@ -60,7 +60,8 @@ async fn an_unknown_path_is_answered_by_the_same_work() -> Tested {
     let there = look(&eve, "GET", "/api/paliadin/status").await?;
     let nowhere = look(&eve, "GET", "/nowhere").await?;
     database.run(back, &[]).await?;
-    assert_eq!((there.0, there), (500, nowhere));
+    assert_eq!(there, nowhere);
+    assert!(there.0 >= 500, "both had asked");
     assert_eq!(look(&eve, "GET", "/nowhere").await?.0, 404);
     Ok(())
 }
