@@ -28,7 +28,7 @@ use crate::private;
 use crate::secret;
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ApiToken, Role, SharedStore, StoreError, User, Write, write_all};
+use crate::store::{ApiToken, AuditEntry, Role, SharedStore, StoreError, User, Write, Written, write_all};
 use crate::streams::Streams;
 use crate::turn::{Timestamp, UserId};
 pub use choice::local_config;
@@ -163,7 +163,7 @@ impl Server {
             backend,
             links: Arc::new(SignInLinks::default()),
             verifier: verifier.map(Arc::new),
-            roles: Arc::default(),
+            sayings: Arc::default(),
             limits: Arc::new(request_limits),
             admissions: Arc::default(),
             closing: closed,
@@ -195,11 +195,7 @@ impl Server {
         let path = self.app.config.state.cli_token();
         let in_file = private::read(&path).map(|text| secret::hash(text.trim())).unwrap_or_default();
         let Some(owner) = &self.owner else {
-            if let Some(left) = self.app.store.token_by_hash(&in_file).await? {
-                let revoke = Write::RevokeToken { token_id: left.token_id, at: Timestamp::now() };
-                self.app.recorder.write(revoke).await?;
-                tracing::info!("the command line's own token of `local` mode was ended");
-            }
+            self.end_cli_tokens("").await?;
             return match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(StartError::io(format!("{} cannot be removed", path.display()))(error))
@@ -208,18 +204,25 @@ impl Server {
             };
         };
         let tokens = self.app.store.tokens(owner.user_id).await?;
-        let ours = tokens.iter().filter(|token| token.name == CLI_TOKEN && token.revoked_at.is_none());
-        let (valid, lost): (Vec<_>, Vec<_>) = ours.partition(|token| token.hash == in_file);
-        for token in lost {
-            let revoke = Write::RevokeToken { token_id: token.token_id, at: Timestamp::now() };
-            self.app.recorder.write(revoke).await?;
+        let is_ours = |token: &ApiToken| token.name == CLI_TOKEN && token.revoked_at.is_none() && token.hash == in_file;
+        if tokens.iter().any(is_ours) {
+            return self.end_cli_tokens(&in_file).await;
         }
-        if !valid.is_empty() {
-            return Ok(());
-        }
+        self.end_cli_tokens("").await?;
         let secret = secret::generate(TOKEN_PREFIX)?;
         self.app.recorder.write(Write::CreateToken(new_token(owner.user_id, CLI_TOKEN, &secret))).await?;
         private::write(&path, &secret).map_err(StartError::io(format!("{} cannot be written", path.display())))
+    }
+
+    /// Ends what earlier starts made for the command line, whoever was the owner then, but for the token with this hash.
+    async fn end_cli_tokens(&self, but: &str) -> Result<(), StartError> {
+        let (name, except) = (CLI_TOKEN.to_owned(), but.to_owned());
+        let ended = self.app.recorder.write(Write::RevokeTokensNamed { name, except, at: Timestamp::now() }).await?;
+        if ended != Written::Count(0) {
+            tracing::info!("tokens of the command line, that earlier starts had made, were ended");
+            self.app.recorder.later(Write::Audit(AuditEntry::now("system", "token.revoke", CLI_TOKEN)));
+        }
+        Ok(())
     }
 
     /// Serves until `shutdown` resolves, then stops everything.

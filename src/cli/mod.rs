@@ -146,7 +146,12 @@ async fn account(store: &dyn Store, email: &str) -> Result<User, StartError> {
 
 /// An entry of the audit log about what was done by a command.
 fn audit(action: &str, target: impl std::fmt::Display) -> Write {
-    Write::Audit(AuditEntry::now("command line", action, target))
+    Write::Audit(entry(action, target))
+}
+
+/// The same, to be written with what it tells of.
+fn entry(action: &str, target: impl std::fmt::Display) -> AuditEntry {
+    AuditEntry::now("command line", action, target)
 }
 
 /// Says what is wrong in one line.

@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{account, audit};
+use super::{account, entry};
 use crate::http::auth::is_email;
 use crate::server::StartError;
-use crate::store::{Role, Store, Write, write_all};
+use crate::store::{Role, Store, UserPatch, Write, write_all};
 use crate::turn::{Timestamp, UserId};
 
 #[derive(Subcommand)]
@@ -69,7 +69,7 @@ impl User {
                     )));
                 }
                 let user = crate::store::User { user_id, email, display_name: name, role, disabled_at: None };
-                write_all(store, &[Write::SaveUser(user), audit("user.add", user_id)]).await?;
+                write_all(store, &[Write::CreateUser { user, audit: entry("user.add", user_id) }]).await?;
                 format!("{user_id}\n")
             }
             Self::List => {
@@ -77,15 +77,16 @@ impl User {
                 users.iter().map(line).collect()
             }
             Self::Disable { email } => {
-                let disable = |user| crate::store::User { disabled_at: Some(Timestamp::now()), ..user };
-                change(store, &email, "user.disable", disable).await?
+                let patch = UserPatch { disabled_at: Some(Some(Timestamp::now())), ..UserPatch::default() };
+                change(store, &email, "user.disable", patch).await?
             }
             Self::Enable { email } => {
-                change(store, &email, "user.enable", |user| crate::store::User { disabled_at: None, ..user }).await?
+                let patch = UserPatch { disabled_at: Some(None), ..UserPatch::default() };
+                change(store, &email, "user.enable", patch).await?
             }
             Self::Role { email, role } => {
-                let action = format!("user.role.{role}");
-                change(store, &email, &action, |user| crate::store::User { role, ..user }).await?
+                let patch = UserPatch { role: Some(role), ..UserPatch::default() };
+                change(store, &email, &format!("user.role.{role}"), patch).await?
             }
         })
     }
@@ -97,14 +98,8 @@ fn line(user: &crate::store::User) -> String {
     format!("{}\t{}\t{}{disabled}\n", user.user_id, user.role, user.email)
 }
 
-async fn change(
-    store: &dyn Store,
-    email: &str,
-    action: &str,
-    to: impl FnOnce(crate::store::User) -> crate::store::User,
-) -> Result<String, StartError> {
-    let user = account(store, email).await?;
-    let entry = audit(action, user.user_id);
-    write_all(store, &[Write::SaveUser(to(user)), entry]).await?;
+async fn change(store: &dyn Store, email: &str, action: &str, patch: UserPatch) -> Result<String, StartError> {
+    let user_id = account(store, email).await?.user_id;
+    write_all(store, &[Write::PatchUser { user_id, patch, audit: entry(action, user_id) }]).await?;
     Ok(String::new())
 }

@@ -101,7 +101,8 @@ fn may_look(headers: &HeaderMap) -> bool {
     if !is("sec-fetch-site", &["cross-site", "same-site"]) {
         return true;
     }
-    is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"])
+    // No page can send `navigate` itself. Where our service worker passes a request on, its destination is gone.
+    is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document", "empty"])
 }
 
 /// Ends a request whose answer does not begin in time: what comes in a byte at a time holds nothing for long.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use serde_json::json;
 
+use super::auth::limits::Attempt;
 use super::auth::{Asker, Credential, client_address, session_cookie};
 use super::{App, Code, Problem, pages};
 use crate::config::Auth;
@@ -58,7 +59,6 @@ pub async fn redeem(
 ) -> Result<Response, Problem> {
     let (method, headers) = (request.method(), request.headers());
     let address = client_address(&app, headers, request.extensions());
-    app.limits.attempt(address)?;
     if method != Method::GET {
         // A program that only looks shall not use the link up.
         return Err(Problem::invalid("a sign-in link is opened with GET"));
@@ -70,6 +70,7 @@ pub async fn redeem(
         Err(unreadable) => return Err(unreadable.into()),
     };
     let Some(user_id) = app.links.redeem(&token) else {
+        app.limits.attempt(Attempt::Link, address)?;
         if is_browser {
             return Ok(pages::link_of_no_use(headers));
         }
@@ -83,10 +84,10 @@ pub async fn redeem(
     let lifetime = app.config.auth.session_ttl;
     let expires_at = now.after(lifetime);
     let session = WebSession { hash: secret::hash(&value), user_id, expires_at, last_seen_at: now };
-    app.recorder.write(Write::CreateWebSession(session)).await?;
     let actor = app.store.user(user_id).await?.map_or_else(|| user_id.to_string(), |user| user.email);
     let entry = AuditEntry::now(actor, "web_session.create", user_id);
     app.recorder.later(Write::Audit(AuditEntry { detail: json!({ "address": address.to_string() }), ..entry }));
+    app.recorder.write(Write::CreateWebSession(session)).await?;
     let cookie = cookie(&app.config.auth, &value, lifetime.as_secs());
     Ok((StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/paliadin".to_owned())])
         .into_response())
@@ -100,12 +101,11 @@ pub async fn leave(
     Extension(credential): Extension<Credential>,
 ) -> Result<Response, Problem> {
     let Credential::Browser(hash) = credential else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    app.recorder.later(Write::Audit(AuditEntry::now(user.email, "web_session.delete", user.user_id)));
     app.recorder.write(Write::DeleteWebSession { hash }).await?;
     app.admissions.look_again();
-    app.recorder.later(Write::Audit(AuditEntry::now(user.email, "web_session.delete", user.user_id)));
     let headers = [
         (header::SET_COOKIE, cookie(&app.config.auth, "", 0)),
-        // The service worker's copies were for a user.
         (header::HeaderName::from_static("clear-site-data"), "\"cache\"".to_owned()),
     ];
     Ok((StatusCode::NO_CONTENT, headers).into_response())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::auth::Roles;
+use super::auth::Sayings;
 use super::auth::admission::Admissions;
 use super::auth::jwt::Verifier;
 use super::auth::limits::Limits;
@@ -45,8 +45,8 @@ pub struct App {
     pub hosts: Arc<Vec<String>>,
     /// Verifies tokens of another service, where there are such.
     pub verifier: Option<Arc<Verifier>>,
-    /// What other services said of people's roles.
-    pub roles: Arc<Roles>,
+    /// What other services said of people.
+    pub sayings: Arc<Sayings>,
     /// How much of it one may do.
     pub limits: Arc<Limits>,
     /// Whose event streams are open.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use rows::{AgentSession, ApiToken, Conversation, ConversationSummary, Role, Turn, User, WebSession};
-pub use write::{Accepted, AuditEntry, Finish, NewTurn, Refusal, SessionPatch, Write, Written};
+pub use write::{Accepted, AuditEntry, Finish, NewTurn, Refusal, SessionPatch, UserPatch, Write, Written};
 
 use crate::turn::{Event, EventId, SessionId, Timestamp, TurnId, UserId};
 

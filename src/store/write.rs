@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rows::{AgentSession, ApiToken, Turn, User, WebSession};
+use super::rows::{AgentSession, ApiToken, Role, Turn, User, WebSession};
 use crate::turn::{Event, Memory, Outcome, SessionId, Timestamp, TurnId, UserId};
 
 /// A turn as it is accepted. Its conversation is made with it where there is none yet.
@@ -114,6 +114,19 @@ pub struct SessionPatch {
     pub memory: Option<Memory>,
     /// When it took a turn.
     pub last_used_at: Option<Timestamp>,
+}
+
+/// Fields of an account to change; `None` leaves one as it is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct UserPatch {
+    /// Its address.
+    pub email: Option<String>,
+    /// For people.
+    pub display_name: Option<String>,
+    /// What it may do.
+    pub role: Option<Role>,
+    /// Whether it is shut, and since when.
+    pub disabled_at: Option<Option<Timestamp>>,
 }
 
 /// One write.
@@ -235,8 +248,25 @@ pub enum Write {
         /// What to change.
         patch: SessionPatch,
     },
-    /// A new account, or new fields of one. Answers [`Written::Done`].
+    /// A new account, or all fields of one anew. Answers [`Written::Done`].
     SaveUser(User),
+    /// A new account. `Constraint` where there is one with its id or its address. Answers [`Written::Done`].
+    CreateUser {
+        /// The account.
+        user: User,
+        /// Made with it, or not at all.
+        audit: AuditEntry,
+    },
+    /// Changes fields of an account, and leaves all others as they are by then. `Constraint` where the address is another
+    /// account's. Answers [`Written::Count`].
+    PatchUser {
+        /// Which one.
+        user_id: UserId,
+        /// What to change.
+        patch: UserPatch,
+        /// Made with the change, or not at all.
+        audit: AuditEntry,
+    },
     /// A new token. Answers [`Written::Done`].
     CreateToken(ApiToken),
     /// Ends a token at once; one that is revoked stays as it is. Answers [`Written::Count`].
@@ -262,6 +292,15 @@ pub enum Write {
     },
     /// A browser signed in; those whose time is over are dropped. Answers [`Written::Done`].
     CreateWebSession(WebSession),
+    /// Ends every token of this name but the one with this hash. Answers [`Written::Count`].
+    RevokeTokensNamed {
+        /// Their name.
+        name: String,
+        /// The one that stays.
+        except: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Signs a browser out. Answers [`Written::Count`].
     DeleteWebSession {
         /// Its key.

@@ -53,6 +53,23 @@ async fn requests_to_foreign_names_and_of_foreign_pages_are_refused() -> Tested 
     for (name, value) in ours {
         assert_eq!(ask().header(name, value.clone()).send().await?.status, 202, "{name}: {value}");
     }
+    // A person may be led here from elsewhere, also by way of our service worker, which hides what it is for. Nothing of
+    // another site may look at us itself.
+    let led = |mode: &str, dest: &str| {
+        let look = user.request("GET", status).header("sec-fetch-site", "cross-site");
+        look.header("sec-fetch-mode", mode).header("sec-fetch-dest", dest).send()
+    };
+    for (mode, dest, wanted) in [
+        ("navigate", "document", 200),
+        ("navigate", "empty", 200),
+        ("navigate", "iframe", 403),
+        ("navigate", "object", 403),
+        ("no-cors", "image", 403),
+        ("no-cors", "script", 403),
+        ("cors", "empty", 403),
+    ] {
+        assert_eq!(led(mode, dest).await?.status, wanted, "{mode} {dest}");
+    }
     let last = user.ask("!echo last").await?;
     user.ended(&last).await?;
     Ok(())

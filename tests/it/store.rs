@@ -26,6 +26,8 @@ macro_rules! contract {
         $crate::store::contract! { $open;
             accounts::users_are_found_without_regard_to_case
             accounts::an_email_belongs_to_one_user
+            accounts::a_change_of_an_account_leaves_the_rest_as_it_is_by_then
+            accounts::what_was_used_is_noted_and_tokens_of_a_name_end_together
             accounts::tokens_round_trip
             accounts::a_token_is_revoked_once
             accounts::web_sessions_come_and_go

@@ -55,6 +55,25 @@ test("the manifest is complete, and its icons are there", async () => {
   expect(missing.filter((id) => id !== "in-incognito")).toEqual([]);
 });
 
+test("a link on another site leads here, also by way of the service worker, and after a reload", async () => {
+  const chat = await world.open();
+  // The cookie does not go with a request that another site began.
+  chat.watch.expect(/status of 401/, /another origin: http:\/\/elsewhere\.test\//);
+  await controlled(chat);
+  const page = `${world.server.origin}/paliadin`;
+  await chat.page.route("http://elsewhere.test/**", (route) =>
+    route.fulfill({ contentType: "text/html", body: `<a href="${page}">The chat</a>` }),
+  );
+  await chat.page.goto("http://elsewhere.test/");
+  const [led] = await Promise.all([
+    chat.page.waitForResponse((response) => response.url() === page),
+    chat.page.getByRole("link").click(),
+  ]);
+  expect([200, 401]).toContain(led.status());
+  const again = await chat.page.reload();
+  expect([200, 401]).toContain(again?.status());
+});
+
 test("without a network the page opens, says so, and comes back by itself", async () => {
   const chat = await world.open();
   chat.watch.expect(/Failed to load resource/);

@@ -69,13 +69,16 @@ impl Admissions {
             return None;
         }
         *streams += 1;
-        let watched = open.watched.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let (tell, over) = watch::channel(false);
-            let look = look(app.clone(), credential, access, ends_at, self.reasons.subscribe(), tell);
-            let watched = Arc::new(Watched { over, look: tokio::spawn(look).abort_handle() });
-            open.watched.insert(key.clone(), Arc::downgrade(&watched));
-            watched
-        });
+        let watched =
+            open.watched.get(&key).and_then(Weak::upgrade).filter(|watched| !*watched.over.borrow()).unwrap_or_else(
+                || {
+                    let (tell, over) = watch::channel(false);
+                    let look = look(app.clone(), credential, access, ends_at, self.reasons.subscribe(), tell);
+                    let watched = Arc::new(Watched { over, look: tokio::spawn(look).abort_handle() });
+                    open.watched.insert(key.clone(), Arc::downgrade(&watched));
+                    watched
+                },
+            );
         Some(Admission { watched: Some(watched), key, user, admissions: self.clone() })
     }
 
@@ -135,13 +138,18 @@ async fn look(
             changed = reasons.changed() => if changed.is_err() { return },
         }
         match admit(&app, access, &credential).await {
-            Ok(admitted) => ends_at = admitted.ends_at,
-            Err(problem) if problem.is_refusal() => {
-                tracing::info!(?credential, "an event stream ends: its user may not come in any more");
-                over.send_replace(true);
-                return;
+            Ok(admitted) if admitted.ends_at.is_none_or(|end| end > Timestamp::now()) => {
+                ends_at = admitted.ends_at;
+                continue;
             }
-            Err(_) => ends_at = None,
+            Err(problem) if !problem.is_refusal() => {
+                ends_at = None;
+                continue;
+            }
+            _ => {}
         }
+        tracing::info!(?credential, "an event stream ends: its user may not come in any more");
+        over.send_replace(true);
+        return;
     }
 }

@@ -92,8 +92,6 @@ impl Credential {
                 AuthMode::Proxy if !is_ours => {}
                 _ => return Some(Self::Token(secret::hash(token))),
             }
-        } else if headers.contains_key(header::AUTHORIZATION) && auth.mode != AuthMode::Proxy {
-            return None;
         }
         match auth.mode {
             AuthMode::Local => cookie(headers, session_cookie(auth)).map(|value| Self::Browser(secret::hash(value))),
@@ -133,7 +131,10 @@ pub fn client_address(app: &App, headers: &HeaderMap, extensions: &Extensions) -
     // Each proxy adds whom it got the request from; what stands before that may be anyone's word.
     let texts = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let addresses: Vec<&str> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
-    let addresses = addresses.iter().rev().map_while(|address| address.parse::<IpAddr>().ok());
+    let addresses = addresses.iter().rev().map_while(|address| {
+        // Some proxies tell the port, too.
+        address.parse::<IpAddr>().ok().or_else(|| address.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    });
     addresses.map(|address| address.to_canonical()).find(|address| !auth.is_proxy(*address)).unwrap_or(peer)
 }
 
@@ -188,7 +189,7 @@ pub fn is_email(text: &str) -> bool {
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
+        (Some(value), None) => std::str::from_utf8(value.as_bytes()).ok(),
         _ => None,
     }
 }
@@ -199,9 +200,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut values = pairs.flat_map(|value| value.split(';')).filter_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    // Others on this host may have set some that are no ASCII.
+    let mut values = pairs.filter_map(|pair| {
+        let (key, value) = std::str::from_utf8(pair).ok()?.trim().split_once('=')?;
         (key == name).then_some(value)
     });
     let first = values.next()?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::Problem;
 use super::App;
 use super::credential::{Claimed, Credential};
-use crate::store::{AuditEntry, Role, StoreError, User, Write};
+use crate::store::{AuditEntry, Role, StoreError, User, UserPatch, Write};
 use crate::turn::{Timestamp, UserId};
 
 /// How exactly it is noted when a token or a browser was used last.
@@ -27,22 +27,38 @@ pub struct Admitted {
     pub ends_at: Option<Timestamp>,
 }
 
-/// What other services said of the roles of people. What was said last holds, also for those who still come with what was
-/// said before.
+/// What other services said last of people. It holds, also for those who still come with what was said before.
 #[derive(Default)]
-pub struct Roles {
-    said: Mutex<HashMap<UserId, (Timestamp, Role)>>,
+pub struct Sayings {
+    last: Mutex<HashMap<UserId, Saying>>,
 }
 
-impl Roles {
-    /// The role that holds, by what is known and this.
-    fn hear(&self, user: UserId, said_at: Timestamp, role: Role) -> Role {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = said.entry(user).or_insert((said_at, role));
-        if known.0 <= said_at {
-            *known = (said_at, role);
+/// What was said last of someone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Saying {
+    at: Timestamp,
+    email: String,
+    role: Option<Role>,
+}
+
+impl Sayings {
+    /// What holds of this user by what is known and this; and whether it is this.
+    fn hear(&self, user: UserId, claimed: &Claimed) -> (Saying, bool) {
+        let heard = Saying { at: claimed.said_at, email: claimed.email.clone(), role: claimed.role };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.get_mut(&user) {
+            // Nobody knows which of two came later: the one that allows less holds.
+            Some(known)
+                if known.at == heard.at && known.role == Some(Role::Admin) && heard.role == Some(Role::User) =>
+            {
+                known.role = heard.role;
+            }
+            Some(known) if known.at >= heard.at => {}
+            _ => drop(last.insert(user, heard.clone())),
         }
-        known.1
+        let known = last.get(&user).unwrap_or(&heard).clone();
+        let is_this = known == heard;
+        (known, is_this)
     }
 }
 
@@ -108,28 +124,44 @@ async fn of_claims(app: &App, claimed: &Claimed) -> Result<Found, Problem> {
         None => app.store.user_by_email(&claimed.email).await?,
     };
     let user = match found {
-        Some(user) => brought_up_to_date(app, user, claimed).await?,
+        Some(user) => user,
         None if app.config.auth.invites(&claimed.email) => make_account(app, claimed).await?,
         None => return Err(Problem::not_found()),
     };
-    let role = claimed.role.map(|role| app.roles.hear(user.user_id, claimed.said_at, role));
-    let user = User { role: role.unwrap_or(user.role), ..user };
+    let (holds, is_this) = app.sayings.hear(user.user_id, claimed);
+    // Whatever is said of an account that is shut stays unsaid.
+    let user = if is_this && user.disabled_at.is_none() { brought_up_to_date(app, user, claimed).await? } else { user };
+    // The address decides who is on the allow-list, so it is the last one, too.
+    let email = if claimed.id.is_some() { holds.email } else { user.email.clone() };
+    let user = User { role: holds.role.unwrap_or(user.role), email, ..user };
     Ok((Some(user), Vec::new(), claimed.ends_at))
 }
 
-/// Takes over what the other service says of address and name.
+/// Takes over what the other service says now, and leaves everything else of the account as it is by then.
 async fn brought_up_to_date(app: &App, user: User, claimed: &Claimed) -> Result<User, Problem> {
     let is_renamed = !claimed.name.is_empty() && claimed.name != user.display_name;
     // Without an id it is the address that was looked for, whatever its letter case.
     let has_moved = claimed.id.is_some() && !claimed.email.eq_ignore_ascii_case(&user.email);
-    if !is_renamed && !has_moved {
+    let patch = UserPatch {
+        email: has_moved.then(|| claimed.email.clone()),
+        display_name: is_renamed.then(|| claimed.name.clone()),
+        role: claimed.role.filter(|role| *role != user.role),
+        disabled_at: None,
+    };
+    if patch == UserPatch::default() {
         return Ok(user);
     }
-    let name = if is_renamed { claimed.name.clone() } else { user.display_name.clone() };
-    let email = if has_moved { claimed.email.clone() } else { user.email.clone() };
-    let changed = User { email, display_name: name, ..user };
-    save(app, &changed, "user.update").await?;
-    Ok(changed)
+    let (user_id, audit) = (
+        user.user_id,
+        AuditEntry {
+            detail: json!({ "email": patch.email, "role": patch.role }),
+            ..AuditEntry::now("sign-in", "user.update", user.user_id)
+        },
+    );
+    match app.recorder.write(Write::PatchUser { user_id, patch, audit }).await {
+        Ok(_) => Ok(user),
+        Err(error) => Err(refused(user_id, error)),
+    }
 }
 
 async fn make_account(app: &App, claimed: &Claimed) -> Result<User, Problem> {
@@ -137,35 +169,35 @@ async fn make_account(app: &App, claimed: &Claimed) -> Result<User, Problem> {
         user_id: UserId(claimed.id.unwrap_or_else(Uuid::new_v4)),
         email: claimed.email.clone(),
         display_name: claimed.name.clone(),
-        role: Role::User,
+        role: claimed.role.unwrap_or(Role::User),
         disabled_at: None,
     };
-    match save(app, &user, "user.create").await {
-        Ok(()) => Ok(user),
-        // Two of their requests came at once, and the other one was first.
-        Err(problem) => match app.store.user_by_email(&claimed.email).await? {
-            Some(first) if claimed.id.is_none() => Ok(first),
-            _ => Err(problem),
-        },
+    // Before anything is written: it may be so for each of their requests.
+    let known = app.store.user_by_email(&claimed.email).await?;
+    if known.is_none() {
+        let audit = AuditEntry::now("sign-in", "user.create", user.user_id);
+        let audit = AuditEntry { detail: json!({ "email": user.email, "role": user.role }), ..audit };
+        match app.recorder.write(Write::CreateUser { user: user.clone(), audit }).await {
+            Ok(_) => return Ok(user),
+            Err(StoreError::Constraint(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    // Two of their requests came at once, and the other one was first; or the address is another account's.
+    let first = match claimed.id {
+        Some(id) => app.store.user(UserId(id)).await?,
+        None => app.store.user_by_email(&claimed.email).await?,
+    };
+    first.ok_or_else(|| refused(user.user_id, StoreError::Constraint(String::new())))
 }
 
-/// Saves the account with an entry in the audit log. An address that is another account's is not given to a second one: who
-/// has it now is for the operator to say.
-async fn save(app: &App, user: &User, action: &str) -> Result<(), Problem> {
-    let entry =
-        AuditEntry { detail: json!({ "email": user.email }), ..AuditEntry::now("sign-in", action, user.user_id) };
-    match app.recorder.write(Write::SaveUser(user.clone())).await {
-        Ok(_) => {
-            app.recorder.later(Write::Audit(entry));
-            Ok(())
-        }
-        Err(StoreError::Constraint(_)) => {
-            tracing::warn!(user_id = %user.user_id, "not let in: another account has this person's address");
-            Err(Problem::not_found())
-        }
-        Err(error) => Err(error.into()),
+/// An address that is another account's is not given to a second one: who has it now is for the operator to say.
+fn refused(user_id: UserId, error: StoreError) -> Problem {
+    if !matches!(error, StoreError::Constraint(_)) {
+        return error.into();
     }
+    tracing::info!(%user_id, "not let in: another account has this person's address");
+    Problem::not_found()
 }
 
 #[cfg(test)]
@@ -173,13 +205,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_last_of_a_role_holds() {
-        let roles = Roles::default();
+    fn what_was_said_last_of_someone_holds() {
+        let sayings = Sayings::default();
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        assert_eq!(roles.hear(ann, Timestamp(1), Role::Admin), Role::Admin);
-        assert_eq!(roles.hear(ann, Timestamp(2), Role::User), Role::User);
-        assert_eq!(roles.hear(ann, Timestamp(1), Role::Admin), Role::User, "an older word");
-        assert_eq!(roles.hear(bob, Timestamp(1), Role::Admin), Role::Admin);
-        assert_eq!(roles.hear(ann, Timestamp(3), Role::Admin), Role::Admin);
+        let said = |user, at, role, email: &str| {
+            let (name, ends_at) = (String::new(), None);
+            let claimed =
+                Claimed { id: None, email: email.to_owned(), name, role: Some(role), said_at: Timestamp(at), ends_at };
+            let (holds, is_this) = sayings.hear(user, &claimed);
+            (holds.role.unwrap(), holds.email, is_this)
+        };
+        let (old, new) = ("old@example.org".to_owned(), "new@example.org".to_owned());
+        assert_eq!(said(ann, 1, Role::Admin, &old), (Role::Admin, old.clone(), true));
+        assert_eq!(said(ann, 2, Role::User, &new), (Role::User, new.clone(), true));
+        assert_eq!(said(ann, 1, Role::Admin, &old), (Role::User, new.clone(), false), "an older word");
+        assert_eq!(said(bob, 1, Role::Admin, &old), (Role::Admin, old.clone(), true));
+        assert_eq!(said(ann, 3, Role::Admin, &new), (Role::Admin, new.clone(), true));
+        assert_eq!(said(ann, 3, Role::User, &new), (Role::User, new.clone(), true), "at the same time: the lesser one");
+        assert_eq!(said(ann, 3, Role::Admin, &new), (Role::User, new, false));
+        // Without a time, too.
+        let cat = UserId(Uuid::from_u128(3));
+        for role in [Role::User, Role::Admin] {
+            assert_eq!(said(cat, 0, role, &old).0, Role::User);
+        }
     }
 }

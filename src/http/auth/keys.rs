@@ -1,14 +1,16 @@
 //! The keys by which tokens are verified: one of the configuration, or a JWK set that may change.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::ExposeSecret;
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::{JwtKeys, SHORTEST_SECRET};
 
@@ -40,11 +42,17 @@ pub enum KeysError {
 
 /// The keys, kept up to date.
 pub struct Keys {
+    shared: Arc<Shared>,
+    /// Fetches beside the requests: none of them holds it up, and none takes it along when its client hangs up.
+    fetching: Option<AbortHandle>,
+}
+
+struct Shared {
     source: Source,
     refresh: Duration,
-    held: Mutex<Held>,
-    /// One fetches at a time.
-    fetching: tokio::sync::Mutex<()>,
+    held: watch::Sender<Held>,
+    /// A token names a key that is not there.
+    wanted: Notify,
 }
 
 enum Source {
@@ -60,12 +68,20 @@ struct Held {
     since: Option<Instant>,
     /// When they were tried to be had.
     tried: Option<Instant>,
+    /// They are being fetched.
+    on_their_way: bool,
     /// Length and time of the file they are from.
     version: Option<(u64, SystemTime)>,
 }
 
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.fetching.iter().for_each(AbortHandle::abort);
+    }
+}
+
 impl Keys {
-    /// Reads the keys for the first time. A set at an address may be away then: it is fetched when it is needed.
+    /// Reads the keys for the first time. A set at an address may be away then: it is fetched when it is there.
     ///
     /// # Errors
     /// Where they cannot be used; the text says where they are, and shows nothing of them.
@@ -80,20 +96,27 @@ impl Keys {
             JwtKeys::SetFile(path) => (Source::File(path.clone()), None),
             JwtKeys::SetUrl(url) => (Source::Url(client()?, url.clone()), None),
         };
-        let keys = Self { source, refresh, held: Mutex::default(), fetching: tokio::sync::Mutex::default() };
+        let (held, wanted) = (watch::channel(Held::default()).0, Notify::new());
+        let shared = Arc::new(Shared { source, refresh, held, wanted });
         if let Some((name, text)) = key {
             let key = read_key(text.trim()).map_err(|problem| format!("{name} {problem}"))?;
-            keys.hold(vec![key], None);
-            return Ok(keys);
+            shared.hold(vec![key], None);
+            return Ok(Self { shared, fetching: None });
         }
-        match (keys.fetch().await, &keys.source) {
-            (Err(problem), Source::File(path)) => Err(format!("auth.jwt_jwks_file: {}: {problem}", path.display())),
-            (Err(problem), _) => {
-                tracing::warn!(problem, "the keys of auth.jwt_jwks_url cannot be had yet");
-                Ok(keys)
+        let first = shared.fetch().await;
+        let fetching = match (&shared.source, first) {
+            (Source::File(path), Err(problem)) => {
+                return Err(format!("auth.jwt_jwks_file: {}: {problem}", path.display()));
             }
-            (Ok(()), _) => Ok(keys),
-        }
+            (Source::Url(..), first) => {
+                if let Err(problem) = first {
+                    tracing::warn!(problem, "the keys of auth.jwt_jwks_url cannot be had yet");
+                }
+                Some(tokio::spawn(shared.clone().keep_up_to_date()).abort_handle())
+            }
+            _ => None,
+        };
+        Ok(Self { shared, fetching })
     }
 
     /// The keys that a token may be signed with: that of its name, or all of its algorithm where it names none.
@@ -101,57 +124,81 @@ impl Keys {
     /// # Errors
     /// See [`KeysError`].
     pub async fn of(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, KeysError> {
-        if self.is_stale().await && self.may_fetch() {
-            self.fetch_once().await;
+        let shared = &self.shared;
+        shared.read_anew().await;
+        let mut found = shared.held().find(id, algorithm);
+        if found.is_empty() && shared.is_worth_waiting() {
+            let mut changes = shared.held.subscribe();
+            changes.mark_unchanged();
+            shared.wanted.notify_one();
+            // Once for its beginning, once for its end.
+            let fetched = changes.wait_for(|held| !held.on_their_way && !held.may_fetch());
+            let _ = timeout(FETCH_TIMEOUT, fetched).await;
+            found = shared.held().find(id, algorithm);
         }
-        let mut found = self.held().find(id, algorithm);
-        if found.is_empty() {
-            // It may be on its way just now.
-            self.fetch_once().await;
-            found = self.held().find(id, algorithm);
-        }
-        match (found.is_empty(), self.held().since) {
+        match (found.is_empty(), shared.held().since) {
             (false, _) => Ok(found),
             (true, Some(_)) => Err(KeysError::Unknown),
             (true, None) => Err(KeysError::Unavailable),
         }
     }
+}
 
-    /// Whether the set may have changed.
-    async fn is_stale(&self) -> bool {
-        let held = self.held();
-        match &self.source {
-            Source::Fixed => false,
-            Source::File(path) => version(path).await != held.version,
-            Source::Url(..) => held.since.is_none_or(|since| since.elapsed() >= self.refresh),
+impl Shared {
+    /// Fetches the set when it is old, and when a key is wanted that is not in it.
+    async fn keep_up_to_date(self: Arc<Self>) {
+        loop {
+            let held = self.held();
+            let after =
+                if held.since.is_some_and(|since| held.tried <= Some(since)) { self.refresh } else { LOOK_AGAIN };
+            let next = held.tried.map_or_else(Instant::now, |tried| tried + after);
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.wanted.notified() => if !self.held().may_fetch() { continue },
+            }
+            self.held.send_modify(|held| held.on_their_way = true);
+            if let Err(problem) = self.fetch().await {
+                tracing::warn!(problem, "the keys for tokens were not renewed");
+            }
+            self.held.send_modify(|held| held.on_their_way = false);
         }
     }
 
-    /// Whether the set may be fetched again by now.
-    fn may_fetch(&self) -> bool {
-        match &self.source {
-            Source::Fixed => false,
-            // It is near, and tells whether it has changed.
-            Source::File(_) => true,
-            Source::Url(..) => self.held().tried.is_none_or(|tried| tried.elapsed() >= LOOK_AGAIN),
+    /// A file is near, and tells whether it has changed.
+    async fn read_anew(&self) {
+        let Source::File(path) = &self.source else { return };
+        let found = version(path).await;
+        if found == self.held().version {
+            return;
         }
-    }
-
-    /// Fetches the set, unless somebody did just now; whoever does so at this moment is waited for. What fails leaves the keys
-    /// as they are.
-    async fn fetch_once(&self) {
-        let _one = self.fetching.lock().await;
-        if self.may_fetch()
-            && let Err(problem) = self.fetch().await
-        {
+        if let Err(problem) = self.fetch().await {
             tracing::warn!(problem, "the keys for tokens were not renewed");
+            self.held.send_modify(|held| held.version = found);
         }
+    }
+
+    /// Whether a key that is not there may be there in a moment.
+    fn is_worth_waiting(&self) -> bool {
+        let held = self.held();
+        matches!(self.source, Source::Url(..)) && (held.on_their_way || held.may_fetch())
     }
 
     async fn fetch(&self) -> Result<(), String> {
-        self.change(|held| held.tried = Some(Instant::now()));
+        let tried = Instant::now();
+        let fetched = self.read().await;
+        match fetched {
+            Ok((keys, version)) => self.hold(keys, version),
+            Err(problem) => {
+                self.held.send_modify(|held| held.tried = Some(tried));
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<(Vec<Key>, Option<(u64, SystemTime)>), String> {
         let (text, version) = match &self.source {
-            Source::Fixed => return Ok(()),
+            Source::Fixed => return Err("there is nothing to be read".to_owned()),
             Source::File(path) => {
                 let version = version(path).await;
                 (tokio::fs::read(path).await.map_err(|error| error.to_string())?, version)
@@ -165,25 +212,27 @@ impl Keys {
         if keys.is_empty() {
             return Err("there is no key for HS256, RS256 or EdDSA in it".to_owned());
         }
-        self.hold(keys, version);
-        Ok(())
+        Ok((keys, version))
     }
 
     fn hold(&self, keys: Vec<Key>, version: Option<(u64, SystemTime)>) {
-        let keys = keys.into_iter().map(Arc::new).collect();
-        self.change(|held| (held.keys, held.since, held.version) = (keys, Some(Instant::now()), version));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Held)) {
-        change(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        let (keys, now) = (keys.into_iter().map(Arc::new).collect(), Some(Instant::now()));
+        self.held.send_modify(|held| {
+            (held.keys, held.since, held.tried, held.version) = (keys, now, now, version);
+        });
     }
 
     fn held(&self) -> Held {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.borrow().clone()
     }
 }
 
 impl Held {
+    /// Whether the set may be fetched again by now.
+    fn may_fetch(&self) -> bool {
+        self.tried.is_none_or(|tried| tried.elapsed() >= LOOK_AGAIN)
+    }
+
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<Arc<Key>> {
         let fits = |key: &&Arc<Key>| {
             let is_named = match (id, &key.id) {

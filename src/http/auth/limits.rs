@@ -1,7 +1,7 @@
 //! How much of it one user, or one address, may do.
 
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -23,13 +23,24 @@ type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 pub struct Limits {
     /// None where there is no limit.
     requests: Option<Limiter<UserId>>,
-    attempts: Option<Limiter<IpAddr>>,
+    tokens: Option<Limiter<IpAddr>>,
+    links: Option<Limiter<IpAddr>>,
+}
+
+/// What is tried, to get in. Whoever tries the one is not kept from the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attempt {
+    /// A token.
+    Token,
+    /// A sign-in link.
+    Link,
 }
 
 impl Limits {
     /// As configured.
     pub fn new(config: &Config) -> Self {
-        Self { requests: limiter(config.server.rate_limit), attempts: limiter(config.auth.max_attempts) }
+        let attempts = config.auth.max_attempts;
+        Self { requests: limiter(config.server.rate_limit), tokens: limiter(attempts), links: limiter(attempts) }
     }
 
     /// Counts a request of this user.
@@ -44,17 +55,29 @@ impl Limits {
         check(self.requests.as_ref(), &user).map_err(too_many)
     }
 
-    /// Counts an attempt to get in from this address.
+    /// Counts an attempt to get in from this address, that was in vain.
     ///
     /// # Errors
     /// 429 where it is one too many.
-    pub fn attempt(&self, address: IpAddr) -> Result<(), Problem> {
+    pub fn attempt(&self, what: Attempt, address: IpAddr) -> Result<(), Problem> {
+        let limiter = match what {
+            Attempt::Token => &self.tokens,
+            Attempt::Link => &self.links,
+        };
         let too_many = |wait| {
-            tracing::warn!(%address, "too many attempts to get in");
+            tracing::info!(%address, ?what, "too many attempts to get in");
             let detail = "too many attempts from this address";
             Problem::later(StatusCode::TOO_MANY_REQUESTS, Code::TooManyAttempts, detail, Some(wait))
         };
-        check(self.attempts.as_ref(), &address).map_err(too_many)
+        check(limiter.as_ref(), &network(address)).map_err(too_many)
+    }
+}
+
+/// Whoever has one address of IPv6 has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64)),
     }
 }
 
@@ -76,6 +99,17 @@ fn check<K: Hash + Eq + Clone>(limiter: Option<&Limiter<K>>, key: &K) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_network_count_as_one() {
+        for (address, counts_as) in [
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::"),
+            ("192.0.2.7", "192.0.2.7"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()), counts_as.parse::<IpAddr>().unwrap());
+        }
+    }
 
     #[test]
     fn each_key_has_its_own_limit_and_those_that_are_not_needed_are_dropped() {

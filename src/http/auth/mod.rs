@@ -18,7 +18,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 pub use credential::{Credential, Peer, TOKEN_PREFIX, client_address, is_email, session_cookie};
-pub use identify::{Admitted, Roles, identify};
+pub use identify::{Admitted, Sayings, identify};
+
+use limits::Attempt;
 
 use super::{Access, App, Code, Problem, pages};
 use crate::store::{Role, User};
@@ -114,9 +116,11 @@ pub async fn guard(State((app, access)): State<(App, Access)>, mut request: Requ
 /// two look alike to those who are not let in, in what they answer and in how long that takes.
 pub async fn unknown(State(app): State<App>, request: Request) -> Problem {
     let Some(credential) = Credential::of(&app, &request) else { return Problem::not_found() };
-    match admit(&app, Access::User, &credential).await {
+    let admitted = admit(&app, Access::User, &credential).await;
+    match admitted.and_then(|admitted| app.limits.request(admitted.user.user_id)) {
+        Ok(()) => Problem::not_found(),
         Err(problem) if !problem.is_unauthenticated() => problem,
-        _ => Problem::not_found(),
+        Err(_) => tried(&app, &credential, &request).unwrap_or_else(Problem::not_found),
     }
 }
 
@@ -145,11 +149,8 @@ fn allowed(app: &App, admitted: Admitted, scope: Scope) -> Result<Admitted, Prob
 /// A person who is not signed in is told how to, in a page; a program gets the problem. Whoever tries tokens is told to wait.
 fn refused(app: &App, problem: Problem, credential: Option<&Credential>, request: &Request) -> Response {
     let is_stranger = problem.is_unauthenticated();
-    if is_stranger && credential.is_some_and(Credential::can_be_guessed) {
-        let address = client_address(app, request.headers(), request.extensions());
-        if let Err(wait) = app.limits.attempt(address) {
-            return wait.into_response();
-        }
+    if is_stranger && let Some(wait) = credential.and_then(|credential| tried(app, credential, request)) {
+        return wait.into_response();
     }
     let response = problem.into_response();
     if !is_stranger || !pages::wants_page(request) {
@@ -159,4 +160,10 @@ fn refused(app: &App, problem: Problem, credential: Option<&Credential>, request
     let challenge = response.headers().get(header::WWW_AUTHENTICATE);
     page.headers_mut().extend(challenge.map(|value| (header::WWW_AUTHENTICATE, value.clone())));
     page
+}
+
+/// What is said in place of a refusal, where too many of these were tried from there.
+fn tried(app: &App, credential: &Credential, request: &Request) -> Option<Problem> {
+    let address = client_address(app, request.headers(), request.extensions());
+    credential.can_be_guessed().then(|| app.limits.attempt(Attempt::Token, address).err()).flatten()
 }

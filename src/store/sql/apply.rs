@@ -31,6 +31,11 @@ pub(super) async fn apply<S: Session>(session: &mut S, write: &Write) -> Result<
         Write::TakeAgentSession { name, node, lease_until } => sessions::take(session, name, node, *lease_until).await,
         Write::PatchAgentSession { name, patch } => sessions::patch(session, name, patch).await,
         Write::SaveUser(user) => accounts::save_user(session, user).await,
+        Write::CreateUser { user, audit } => accounts::create_user(session, user, audit).await,
+        Write::PatchUser { user_id, patch, audit } => accounts::patch_user(session, *user_id, patch, audit).await,
+        Write::RevokeTokensNamed { name, except, at } => {
+            accounts::revoke_tokens_named(session, name, except, *at).await
+        }
         Write::CreateToken(token) => accounts::create_token(session, token).await,
         Write::RevokeToken { token_id, at } => accounts::revoke_token(session, *token_id, *at).await,
         Write::NoteTokenUse { token_id, at } => accounts::note_token_use(session, *token_id, *at).await,

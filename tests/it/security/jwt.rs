@@ -80,7 +80,7 @@ async fn a_token_lets_in_whom_it_names_with_their_id() -> Tested {
     let next = token(&json!({ "sub": "0f000000-0000-4000-8000-00000000000f" }))?;
     assert_eq!(status(&app, &next).await?, 404);
     // And Ann may be given another one.
-    let moved = token(&json!({ "email": "bob@example.org" }))?;
+    let moved = token(&json!({ "email": "bob@example.org", "iat": now()? + 1 }))?;
     assert_eq!(look(&app, STATUS, &moved).await?.json().await?["user"]["email"], "bob@example.org");
     assert_eq!(app.cli(&["user", "list"])?, format!("{ANN}\tuser\tbob@example.org"));
     app.cli(&["user", "disable", "--email", "bob@example.org"])?;
@@ -162,7 +162,41 @@ async fn a_stream_ends_with_its_token_and_a_role_with_a_newer_word() -> Tested {
     let new = token(&json!({ "roles": [] }))?;
     assert_eq!(look(&app, ACTORS, &new).await?.status, 404);
     assert_eq!(look(&app, ACTORS, &old).await?.status, 404);
-    Client { token: new, ..ann }.reset().await?;
+    // Nor does a token of ours: what is said of her there holds for all that is hers.
+    let ours = app.cli(&["token", "create", "--email", "ann@example.org"])?;
+    assert_eq!(look(&app, ACTORS, &ours).await?.status, 404);
+    let future = token(&json!({ "roles": ["admin"], "iat": now()? + 100_000 }))?;
+    assert_eq!(status(&app, &future).await?, 401);
+    let again = token(&json!({ "roles": ["admin"], "iat": now()? + 1 }))?;
+    assert_eq!((look(&app, ACTORS, &again).await?.status, look(&app, ACTORS, &ours).await?.status), (200, 200));
+    Client { token: again, ..ann }.reset().await?;
+    Ok(())
+}
+
+/// Whoever signs in writes down no more than what was said of them anew.
+#[tokio::test]
+async fn signing_in_undoes_nothing() -> Tested {
+    let app = with(&[("PALIADIN_AUTH__JWT_KEY", SECRET)]).await?;
+    let named = |name: &str, iat: i64| token(&json!({ "name": name, "iat": iat }));
+    let (one, other) = (named("One", now()? - 2)?, named("Other", now()? - 1)?);
+    for _ in 0..20 {
+        assert_eq!((status(&app, &one).await?, status(&app, &other).await?), (200, 200));
+    }
+    // The first time, and when the other name was said; the older one does not come back.
+    assert_eq!((app.audited("user.create", ANN).await?, app.audited("user.update", ANN).await?), (1, 1));
+    let mut database = app.database().await?;
+    assert_eq!(database.value("SELECT display_name FROM users", &[]).await?, "Other");
+    app.cli(&["user", "disable", "--email", "ann@example.org"])?;
+    let newer = named("Newer", now()?)?;
+    for token in [&one, &other, &newer] {
+        assert_eq!(status(&app, token).await?, 404);
+    }
+    assert_eq!(database.value("SELECT display_name FROM users", &[]).await?, "Other");
+    assert!(app.cli(&["user", "list"])?.contains("disabled"));
+    // An older word does not bring an address back either.
+    app.cli(&["user", "enable", "--email", "ann@example.org"])?;
+    let moved = token(&json!({ "email": "elsewhere@example.org", "iat": now()? + 1 }))?;
+    assert_eq!((status(&app, &moved).await?, status(&app, &other).await?), (404, 404));
     Ok(())
 }
 

@@ -43,16 +43,23 @@ async fn a_stream_ends_with_its_token_its_account_and_its_end() -> Tested {
     app.cli(&["token", "revoke", id.ok_or("no such token")?])?;
     assert!(is_closed(&mut stream).await?, "revoked");
 
-    // It says itself when it ends: nobody has to look.
-    let short = create(&["--expires", "3s"])?;
-    let mut stream = Client::opened(with_token(&ann, "GET", &turn.sse_url, &short)).await?;
-    assert!(is_closed(&mut stream).await?, "expired");
-
     app.cli(&["user", "disable", "--email", "ann@example.org"])?;
     assert!(is_closed(&mut other).await?, "disabled");
     app.cli(&["user", "enable", "--email", "ann@example.org"])?;
     // The turn is as it was, and can be followed on.
     assert_eq!(ann.read(&format!("/api/paliadin/turns/{}", turn.turn_id)).await?["state"], "running");
+    ann.reset().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_that_say_when_they_end_are_not_waited_for() -> Tested {
+    let app = TestApp::with(&[("PALIADIN_AUTH__RECHECK", "10s")]).await?;
+    let ann = app.user("ann@example.org")?;
+    let short = app.cli(&["token", "create", "--email", "ann@example.org", "--expires", "3s"])?;
+    let (_, mut stream) = open(&ann, &short).await?;
+    let rest = tokio::time::timeout(PROMISED / 2, stream.drain()).await.map_err(|_| "still open")?;
+    assert!(rest?.iter().all(|event| !event.is_final()));
     ann.reset().await?;
     Ok(())
 }

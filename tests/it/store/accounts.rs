@@ -1,6 +1,6 @@
 //! Users, tokens, signed-in browsers.
 
-use paliadin::store::{ApiToken, Role, Store, StoreError, User, WebSession, Write, Written};
+use paliadin::store::{ApiToken, AuditEntry, Role, Store, StoreError, User, UserPatch, WebSession, Write, Written};
 use paliadin::turn::UserId;
 use uuid::Uuid;
 
@@ -30,6 +30,67 @@ pub async fn an_email_belongs_to_one_user(store: &dyn Store) {
     let results = store.write(&[Write::SaveUser(other)]).await.unwrap();
     assert!(matches!(results[..], [Err(StoreError::Constraint(_))]), "{results:?}");
     assert_eq!(store.users().await.unwrap(), [ada]);
+}
+
+pub async fn a_change_of_an_account_leaves_the_rest_as_it_is_by_then(store: &dyn Store) {
+    let entry = |action: &str| AuditEntry { at: at(1), ..AuditEntry::now("someone", action, "x") };
+    let ada = account(UserId::fresh(), "ada@example.org");
+    let create = Write::CreateUser { user: ada.clone(), audit: entry("create") };
+    assert_eq!(write(store, create.clone()).await, Written::Done);
+    let again = store.write(&[create]).await.unwrap();
+    assert!(matches!(again[..], [Err(StoreError::Constraint(_))]), "{again:?}");
+    let patch = |patch: UserPatch| Write::PatchUser { user_id: ada.user_id, patch, audit: entry("patch") };
+    let none = UserPatch::default;
+    for change in [
+        UserPatch { disabled_at: Some(Some(at(5))), ..none() },
+        UserPatch { role: Some(Role::Admin), ..none() },
+        UserPatch { email: Some("a@example.org".to_owned()), display_name: Some("A.".to_owned()), ..none() },
+    ] {
+        assert_eq!(write(store, patch(change)).await, Written::Count(1));
+    }
+    let all = User {
+        email: "a@example.org".to_owned(),
+        display_name: "A.".to_owned(),
+        role: Role::Admin,
+        disabled_at: Some(at(5)),
+        ..ada.clone()
+    };
+    assert_eq!(store.user(ada.user_id).await.unwrap(), Some(all.clone()));
+    write(store, patch(UserPatch { disabled_at: Some(None), ..none() })).await;
+    assert_eq!(store.user(ada.user_id).await.unwrap(), Some(User { disabled_at: None, ..all }));
+    let nobody = Write::PatchUser { user_id: UserId::fresh(), patch: none(), audit: entry("nobody") };
+    assert_eq!(write(store, nobody).await, Written::Count(0));
+    write(store, Write::SaveUser(account(UserId::fresh(), "bob@example.org"))).await;
+    let taken = UserPatch { email: Some("BOB@example.org".to_owned()), ..none() };
+    let refused = store.write(&[patch(taken)]).await.unwrap();
+    assert!(matches!(refused[..], [Err(StoreError::Constraint(_))]), "{refused:?}");
+}
+
+pub async fn what_was_used_is_noted_and_tokens_of_a_name_end_together(store: &dyn Store) {
+    let user = new_user(store).await;
+    let tokens = ["aa", "bb", "cc"].map(|hash| token(user, hash));
+    for token in &tokens {
+        write(store, Write::CreateToken(token.clone())).await;
+    }
+    let used = |moment| Write::NoteTokenUse { token_id: tokens[0].token_id, at: at(moment) };
+    assert_eq!((write(store, used(7)).await, write(store, used(6)).await), (Written::Count(1), Written::Count(0)));
+    assert_eq!(store.token_by_hash("aa").await.unwrap().unwrap().last_used_at, Some(at(7)));
+    let browser = WebSession { hash: "ff".to_owned(), user_id: user, expires_at: at(9), last_seen_at: at(1) };
+    write(store, Write::CreateWebSession(browser)).await;
+    let seen = |moment| Write::NoteWebSession { hash: "ff".to_owned(), at: at(moment) };
+    assert_eq!((write(store, seen(4)).await, write(store, seen(3)).await), (Written::Count(1), Written::Count(0)));
+    assert_eq!(store.web_session("ff").await.unwrap().unwrap().last_seen_at, at(4));
+    // What is over goes with the next one.
+    let later = WebSession { hash: "ee".to_owned(), user_id: user, expires_at: at(20), last_seen_at: at(9) };
+    write(store, Write::CreateWebSession(later)).await;
+    assert!(store.web_session("ff").await.unwrap().is_none() && store.web_session("ee").await.unwrap().is_some());
+    let end = |name: &str| Write::RevokeTokensNamed { name: name.to_owned(), except: "bb".to_owned(), at: at(8) };
+    assert_eq!(write(store, end("another")).await, Written::Count(0));
+    assert_eq!(
+        (write(store, end("laptop")).await, write(store, end("laptop")).await),
+        (Written::Count(2), Written::Count(0))
+    );
+    assert!(store.token_by_hash("bb").await.unwrap().unwrap().revoked_at.is_none());
 }
 
 fn token(user_id: UserId, hash: &str) -> ApiToken {

@@ -158,7 +158,7 @@ impl Service {
 async fn keys_at_an_address_are_kept_and_change_with_it() -> Tested {
     let (first, second) = (Pair::ed("first")?, Pair::ed("second")?);
     let service = Service::start(set(&[&first])?).await?;
-    let app = with(&[("PALIADIN_AUTH__JWT_JWKS_URL", &service.url), ("PALIADIN_AUTH__JWT_REFRESH", "12s")]).await?;
+    let app = with(&[("PALIADIN_AUTH__JWT_JWKS_URL", &service.url), ("PALIADIN_AUTH__JWT_REFRESH", "1h")]).await?;
     for _ in 0..20 {
         assert_eq!(status(&app, &first.token()?).await?, 200);
     }
@@ -169,7 +169,7 @@ async fn keys_at_an_address_are_kept_and_change_with_it() -> Tested {
         assert_eq!(status(&app, &unknown.token()?).await?, 401);
     }
     assert_eq!(service.asked(), 1, "they were had just now");
-    // The service changes its key. The new one is known once they are fetched anew, and the old one is not any more.
+    // The service changes its key. The new one is known once it is asked for again, and the old one is not any more.
     service.say(set(&[&second])?);
     eventually("the new key", async || Ok((status(&app, &second.token()?).await? == 200).then_some(()))).await?;
     assert_eq!(status(&app, &first.token()?).await?, 401);
@@ -177,11 +177,48 @@ async fn keys_at_an_address_are_kept_and_change_with_it() -> Tested {
     service.say(String::new());
     let before = service.asked();
     eventually("another fetch", async || {
+        assert_eq!(status(&app, &first.token()?).await?, 401);
         assert_eq!(status(&app, &second.token()?).await?, 200);
         Ok((service.asked() > before).then_some(()))
     })
     .await?;
     assert_eq!(status(&app, &second.token()?).await?, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_out_ends_without_anyone_asking_for_another() -> Tested {
+    let (first, second) = (Pair::ed("first")?, Pair::ed("second")?);
+    let service = Service::start(set(&[&first])?).await?;
+    let app = with(&[("PALIADIN_AUTH__JWT_JWKS_URL", &service.url), ("PALIADIN_AUTH__JWT_REFRESH", "2s")]).await?;
+    assert_eq!(status(&app, &first.token()?).await?, 200);
+    service.say(set(&[&second])?);
+    eventually("the end of the old key", async || Ok((status(&app, &first.token()?).await? == 401).then_some(())))
+        .await?;
+    Ok(())
+}
+
+/// Whoever hangs up while the keys are fetched does not keep them from coming.
+#[tokio::test]
+async fn a_fetch_is_nobodys_own() -> Tested {
+    let (first, second) = (Pair::ed("first")?, Pair::ed("second")?);
+    let service = Service::start(set(&[&first])?).await?;
+    let app = with(&[("PALIADIN_AUTH__JWT_JWKS_URL", &service.url), ("PALIADIN_AUTH__JWT_REFRESH", "1h")]).await?;
+    let address = app.nobody().address();
+    service.say(set(&[&second])?);
+    let asked = service.asked();
+    let unknown = Pair { name: "made-up".to_owned(), ..Pair::ed("x")? }.token()?;
+    let head =
+        format!("GET /api/paliadin/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {unknown}\r\n\r\n");
+    eventually("a fetch", async || {
+        let mut hasty = tokio::net::TcpStream::connect(address).await?;
+        hasty.write_all(head.as_bytes()).await?;
+        drop(hasty);
+        Ok((service.asked() > asked).then_some(()))
+    })
+    .await?;
+    eventually("the new key", async || Ok((status(&app, &second.token()?).await? == 200).then_some(()))).await?;
+    assert_eq!(service.asked(), asked + 1, "the fetch that was begun came to its end");
     Ok(())
 }
 
