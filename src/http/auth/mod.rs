@@ -84,7 +84,7 @@ pub async fn guard(State((app, access)): State<(App, Access)>, mut request: Requ
     let credential = Credential::of(&app, &request);
     let scope = Scope::of(access, request.method());
     let admitted = match &credential {
-        Some(credential) => admit(&app, access, credential).await.and_then(|admitted| allowed(&app, admitted, scope)),
+        Some(credential) => asking(&app, access, credential).await.and_then(|admitted| within(admitted, scope)),
         None => Err(Problem::unauthenticated(&app.config.auth)),
     };
     let (admitted, credential) = match (admitted, credential) {
@@ -116,29 +116,35 @@ pub async fn guard(State((app, access)): State<(App, Access)>, mut request: Requ
 /// two look alike to those who are not let in, in what they answer and in how long that takes.
 pub async fn unknown(State(app): State<App>, request: Request) -> Problem {
     let Some(credential) = Credential::of(&app, &request) else { return Problem::not_found() };
-    let admitted = admit(&app, Access::User, &credential).await;
-    match admitted.and_then(|admitted| app.limits.request(admitted.user.user_id)) {
-        Ok(()) => Problem::not_found(),
+    match asking(&app, Access::User, &credential).await {
+        Ok(_) => Problem::not_found(),
         Err(problem) if !problem.is_unauthenticated() => problem,
         Err(_) => tried(&app, &credential, &request).unwrap_or_else(Problem::not_found),
     }
 }
 
-/// Whom these credentials are of, where the path is for them.
+/// Whom these credentials are of, where the path is for them. Asks for nothing.
 ///
 /// # Errors
 /// 401 where they are worth nothing (any more), 404 where there is nothing here for their owner, 503 where nobody knows.
 pub async fn admit(app: &App, access: Access, credential: &Credential) -> Result<Admitted, Problem> {
-    let admitted = identify(app, credential).await?;
-    if access == Access::Admin && admitted.user.role != Role::Admin {
-        return Err(Problem::not_found());
-    }
-    Ok(admitted)
+    for_whom(identify(app, credential).await?, access)
 }
 
-/// Whether this user may ask for more just now, and this token for this.
-fn allowed(app: &App, admitted: Admitted, scope: Scope) -> Result<Admitted, Problem> {
+/// The same for a request, which counts. First of all, so that a path that is not for a user counts as one that is not there.
+async fn asking(app: &App, access: Access, credential: &Credential) -> Result<Admitted, Problem> {
+    let admitted = identify(app, credential).await?;
     app.limits.request(admitted.user.user_id)?;
+    for_whom(admitted, access)
+}
+
+fn for_whom(admitted: Admitted, access: Access) -> Result<Admitted, Problem> {
+    let is_for_them = access != Access::Admin || admitted.user.role == Role::Admin;
+    if is_for_them { Ok(admitted) } else { Err(Problem::not_found()) }
+}
+
+/// Whether the credentials are for this.
+fn within(admitted: Admitted, scope: Scope) -> Result<Admitted, Problem> {
     if admitted.scopes.is_empty() || admitted.scopes.iter().any(|word| word == scope.as_str()) {
         return Ok(admitted);
     }

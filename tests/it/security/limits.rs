@@ -16,6 +16,10 @@ async fn a_user_may_send_so_many_requests_and_others_are_not_held_up() -> Tested
     let wait: u64 = refused.header("retry-after").ok_or("no wait")?.parse()?;
     assert!((1..=4).contains(&wait), "{wait}");
     assert_eq!((refused.status, refused.problem().await?.as_str()), (429, "rate_limited"));
+    // Also there, a path that is not for her looks like one that is not there.
+    for path in ["/nowhere", "/api/admin/paliadin/actors"] {
+        assert_eq!(ann.get(path).await?.problem().await?, "rate_limited", "{path}");
+    }
     assert_eq!(app.typed_all()?.len(), 0);
     assert_eq!(bob.get("/api/paliadin/status").await?.status, 200);
     Ok(())
