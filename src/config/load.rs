@@ -354,7 +354,7 @@ mod tests {
         assert!(text.contains("server.listen") && text.contains("PALIADIN_LISTEN"), "{text}");
         let text = wrong(&[("PALIADIN_STREAM__PING", "soon")]);
         assert!(text.contains("stream.ping") && text.contains("PALIADIN_STREAM__PING"), "{text}");
-        let text = wrong(&[("PALIADIN_AUTH_MODE", "proxy")]);
+        let text = wrong(&[("PALIADIN_AUTH_MODE", "nobody")]);
         assert!(
             text.contains("auth.mode") && text.contains("PALIADIN_AUTH_MODE") && text.contains("`local`"),
             "{text}"
