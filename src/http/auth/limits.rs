@@ -3,6 +3,7 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -17,7 +18,12 @@ use crate::turn::UserId;
 /// Keys that are remembered before those which are not needed are dropped.
 const MANY: usize = 4096;
 
-type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
+/// A limit for each key.
+struct Limiter<K: Hash + Eq + Clone> {
+    limiter: RateLimiter<K, HashMapStateStore<K>, MonotonicClock>,
+    /// So many keys, and those that are not needed are dropped: twice as many as were needed the last time.
+    sweep_at: AtomicUsize,
+}
 
 /// The limits of this server.
 pub struct Limits {
@@ -84,14 +90,16 @@ fn network(address: IpAddr) -> IpAddr {
 /// A minute's worth may come at once.
 fn limiter<K: Hash + Eq + Clone>(per_minute: u32) -> Option<Limiter<K>> {
     let quota = Quota::per_minute(NonZeroU32::new(per_minute)?);
-    Some(RateLimiter::hashmap_with_clock(quota, MonotonicClock))
+    let limiter = RateLimiter::hashmap_with_clock(quota, MonotonicClock);
+    Some(Limiter { limiter, sweep_at: AtomicUsize::new(MANY) })
 }
 
 /// How long to wait, where there is too much of it.
 fn check<K: Hash + Eq + Clone>(limiter: Option<&Limiter<K>>, key: &K) -> Result<(), Duration> {
-    let Some(limiter) = limiter else { return Ok(()) };
-    if limiter.len() > MANY {
+    let Some(Limiter { limiter, sweep_at }) = limiter else { return Ok(()) };
+    if limiter.len() > sweep_at.load(Ordering::Relaxed) {
         limiter.retain_recent();
+        sweep_at.store(MANY.max(2 * limiter.len()), Ordering::Relaxed);
     }
     limiter.check_key(key).map_err(|until| until.wait_time_from(MonotonicClock.now()))
 }
@@ -126,6 +134,6 @@ mod tests {
         for key in 0..10 * MANY {
             assert!(check(quick.as_ref(), &key).is_ok());
         }
-        assert!(quick.is_some_and(|limiter| limiter.len() <= MANY + 1));
+        assert!(quick.is_some_and(|limiter| limiter.limiter.len() <= MANY + 1));
     }
 }

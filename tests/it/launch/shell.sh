@@ -1,6 +1,7 @@
 #!/bin/sh
-# An agent that is a shell: it runs what it is asked, and answers what that prints, and how it ended.
+# An agent that is a shell: it runs what it is asked, with $turn, and answers what that prints, and how it ended.
 out=$PALIADIN_SPOOL/out
+export turn
 
 tell() {
     printf '{"at":0,%s}\n' "$1" >> "$out/events.jsonl"

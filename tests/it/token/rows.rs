@@ -1,7 +1,6 @@
 //! What a token is good for: docs/examples/row-level-security.sql on a real PostgreSQL, and tokens of real turns.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -13,7 +12,8 @@ use tokio::sync::MutexGuard;
 
 use super::{cancelled, hanging};
 use crate::harness::planted::JWT_SECRET;
-use crate::harness::{TestApp, Tested, eventually, postgres};
+use crate::harness::{Client, TestApp, Tested, eventually, postgres};
+use crate::launch;
 use crate::skill::{Agent, recipes};
 
 /// What the page of the skill and the example have in common: from the function that decodes to the grant.
@@ -102,41 +102,46 @@ fn the_skill_verifies_as_the_example_does() -> Tested {
     Ok(())
 }
 
+/// What the agent reads in a turn of this user's, by the recipe.
+async fn deals(user: &Client) -> Tested<String> {
+    user.response(r#"sed "s/^turn=.*/turn=$turn/" "$RECIPE" | sh"#).await
+}
+
 #[tokio::test]
 async fn an_agent_reads_the_rows_of_its_turns_user_and_no_others() -> Tested {
     let mut app = TestApp::prepare(&[])?;
     let mut rows = Rows::prepare(&app).await?;
-    let (script, file, profiles) = ["reader.sh", "recipe", "profiles"].map(|name| app.root().join(name)).into();
-    fs::write(&script, include_str!("reader.sh"))?;
-    fs::set_permissions(&script, Permissions::from_mode(0o700))?;
+    let file = app.root().join("recipe");
     fs::write(&file, recipe()?)?;
-    fs::create_dir(&profiles)?;
+    for directory in ["bin", "profiles"] {
+        fs::create_dir(app.root().join(directory))?;
+    }
+    app.set("PALIADIN_AGENT__PROFILES_DIR", &app.root().join("profiles").display().to_string());
     let variables = format!("RECIPE = '{}', PGSERVICEFILE = '{}'", file.display(), rows.services.display());
-    let command = format!("command = ['{}']\nenvironment = {{ {variables} }}\n", script.display());
-    fs::write(profiles.join("reader.toml"), command + "newline = 'lf'\ninterrupt_key = 'Escape'\n")?;
-    app.set("PALIADIN_AGENT__PROFILES_DIR", &profiles.display().to_string());
-    app.set("PALIADIN_PROFILE", "reader");
+    app.choose("shell", &format!("{}\nenvironment = {{ {variables} }}", launch::shell(&app)?))?;
     app.boot().await?;
     let (ann, bob) = (app.user("ann@example.org")?, app.user("bob@example.org")?);
     let nobody = app.user("cem@example.org")?;
     rows.add(&ann.user_id, "of Ann").await?;
     rows.add(&bob.user_id, "of Bob").await?;
     rows.add(&bob.user_id, "another of Bob").await?;
-    let (anns, bobs, none) =
-        tokio::join!(ann.response("my deals?"), bob.response("my deals?"), nobody.response("my deals?"));
+    let (anns, bobs, none) = tokio::join!(deals(&ann), deals(&bob), deals(&nobody));
     let (anns, bobs, none) = (anns?, bobs?, none?);
-    assert!(anns.contains("of Ann") && !anns.contains("of Bob") && anns.ends_with("rows: 1\n"), "{anns}");
-    assert!(bobs.contains("another of Bob") && !bobs.contains("of Ann") && bobs.ends_with("rows: 2\n"), "{bobs}");
-    assert!(none.ends_with("rows: 0\n"), "{none}");
+    assert!(anns.contains("of Ann") && !anns.contains("of Bob") && anns.ends_with("rows: 1\nstatus 0\n"), "{anns}");
+    assert!(
+        bobs.contains("another of Bob") && !bobs.contains("of Ann") && bobs.ends_with("rows: 2\nstatus 0\n"),
+        "{bobs}"
+    );
+    assert!(none.ends_with("rows: 0\nstatus 0\n"), "{none}");
     // The next turn has a token of its own.
-    assert_eq!(ann.response("and now?").await?, anns);
+    assert_eq!(deals(&ann).await?, anns);
 
     app.set("PALIADIN_JWT_SECRET", "");
     app.restart(rustix::process::Signal::TERM).await?;
-    assert_eq!(ann.response("and now?").await?, "no token: no access\n");
+    assert_eq!(deals(&ann).await?, "no token: no access\nstatus 1\n");
     app.set("PALIADIN_JWT_SECRET", "another secret, as long as it must be");
     app.restart(rustix::process::Signal::TERM).await?;
-    let refused = ann.response("and now?").await?;
+    let refused = deals(&ann).await?;
     assert!(refused.contains("the token is not valid") && !refused.contains("of Ann"), "{refused}");
     drop(app);
     rows.remove().await

@@ -5,7 +5,7 @@ import { Api, ApiError, Unreachable } from "../lib/api";
 import { uuid } from "../lib/ids";
 import { m } from "../lib/i18n/index.svelte";
 import { Outbox } from "../lib/outbox";
-import { UNREADABLE } from "../lib/problem";
+import { isAway } from "../lib/problem";
 import { isOpen, type TurnView } from "../lib/turn";
 import { anyOf, isOffline, pauseOrReachable } from "../lib/wait";
 import type { AgentSession, Status } from "../lib/wire";
@@ -380,12 +380,6 @@ export function hasOwnAgents(status: Status): boolean {
 function afterExit({ agent, agent_alive, last_start }: AgentSession): AfterExit {
   if (agent_alive) return last_start?.resumed ? "remembers" : "told";
   return agent === "crash_loop" ? "crash_loop" : "ended";
-}
-
-/** Whether something between us and the server, or the server itself, says that it cannot answer now; or answers in its place. */
-function isAway(refusal: ApiError | null): boolean {
-  if (refusal?.code === UNREADABLE && refusal.status < 400) return true;
-  return refusal !== null && [502, 503, 504].includes(refusal.status) && refusal.retryable !== false;
 }
 
 /** How a turn ended, in a few words. */

@@ -26,6 +26,12 @@ export class Unreachable extends Error {
 /** The code of answers that are none of the server's, such as a proxy's page. */
 export const UNREADABLE = "unreadable";
 
+/** Whether something between us and the server, or the server itself, says that it cannot answer now; or answers in its place. */
+export function isAway(refusal: ApiError | null): boolean {
+  if (refusal?.code === UNREADABLE && refusal.status < 400) return true;
+  return refusal !== null && [502, 503, 504].includes(refusal.status) && refusal.retryable !== false;
+}
+
 /** The problem in an answer that is no success. `text` is its body. */
 export function problem(response: Response, text: string): ApiError {
   const { status } = response;
